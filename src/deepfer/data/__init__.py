@@ -1,0 +1,73 @@
+"""The table of data sets.
+
+To add a data set: write one file, add one line here. The contract tests find it.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from deepfer.data.base import Dataset, ImageSet
+from deepfer.data.splits import hold_out
+from deepfer.errors import DataError, UnknownNameError
+
+_DATASETS = {
+    "fer2013": "deepfer.data.fer2013:Fer2013",
+    "fer2013_images": "deepfer.data.fer2013:Fer2013Images",
+}
+
+
+def list_datasets() -> tuple[str, ...]:
+    """Return the names of all data sets."""
+    return tuple(_DATASETS)
+
+
+def dataset_class(name: str) -> type[Dataset]:
+    """Return the reader of a data set; its ``info`` needs no files.
+
+    Raises:
+        UnknownNameError: There is no such data set.
+    """
+    if name not in _DATASETS:
+        raise UnknownNameError("data set", name, list_datasets())
+    module, _, attribute = _DATASETS[name].partition(":")
+    reader: type[Dataset] = getattr(import_module(module), attribute)
+    return reader
+
+
+def open_dataset(name: str, root: Path | None, **options: Any) -> Dataset:
+    """Open a data set.
+
+    Args:
+        name: A name from `list_datasets`.
+        root: The folder that holds it.
+        options: The reader's own keyword arguments.
+
+    Raises:
+        UnknownNameError: There is no such data set.
+        DataError: Its files are missing, or it has no such option.
+    """
+    reader = dataset_class(name)
+    if root is None:
+        raise DataError(f"{name}: say where the data is with --root DIR")
+    try:
+        return reader(root, **options)
+    except TypeError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def load_training_sets(
+    name: str, root: Path | None, options: dict[str, Any], *, seed: int
+) -> tuple[ImageSet, ImageSet]:
+    """Return the training and validation images of a data set.
+
+    Where the publishers define no validation split, a tenth of train (or of all) is held out,
+    by subject where subjects are known; ``validation`` among the options changes the share.
+    """
+    options = dict(options)
+    share = options.pop("validation", 0.1)
+    dataset = open_dataset(name, root, **options)
+    if "val" in dataset.splits:
+        return dataset.load("train"), dataset.load("val")
+    source = "train" if "train" in dataset.splits else dataset.splits[0]
+    return hold_out(dataset.load(source), share, seed)

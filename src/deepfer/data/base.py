@@ -1,0 +1,198 @@
+"""What every data set is: its facts, its integrity report and its images. No torch here."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.errors import DataError
+from deepfer.labels import Expression
+from deepfer.types import Image
+
+SPLITS = ("train", "val", "test")
+"""The names of splits. FER2013's Training, PublicTest and PrivateTest, in this order."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images in memory.
+
+    Attributes:
+        images: N images, each uint8 (H, W) or (H, W, 3) RGB; one (N, H, W) array where all
+            have one size.
+        labels: int64 (N,), positions in `expressions`.
+        expressions: The expressions that `labels` counts in.
+        ids: N names that find an image again: a path below the data set's root or ``row 17``.
+        subjects: N names of the person or character shown, or None where unknown.
+        votes: float32 (N, V), raw counts per `vote_names` column, or None.
+    """
+
+    images: Sequence[Image] | NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    expressions: tuple[Expression, ...]
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...] | None = None
+    votes: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageSet":
+        """Return the images that `keep` (a mask or positions) selects."""
+        index = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
+        images = (
+            self.images[index]
+            if isinstance(self.images, np.ndarray)
+            else [self.images[i] for i in index]
+        )
+        return ImageSet(
+            images=images,
+            labels=self.labels[index],
+            expressions=self.expressions,
+            ids=tuple(self.ids[i] for i in index),
+            subjects=None if self.subjects is None else tuple(self.subjects[i] for i in index),
+            votes=None if self.votes is None else self.votes[index],
+        )
+
+    def counts(self) -> dict[Expression, int]:
+        """Return the number of images per expression."""
+        totals = np.bincount(self.labels, minlength=len(self.expressions))
+        return {e: int(n) for e, n in zip(self.expressions, totals, strict=True)}
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any pixel, label, vote or order."""
+        digest = hashlib.sha256(",".join(self.expressions).encode())
+        for image in self.images:
+            digest.update(np.ascontiguousarray(image))
+        digest.update(np.ascontiguousarray(self.labels))
+        if self.votes is not None:
+            digest.update(np.ascontiguousarray(self.votes))
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What is known about a data set before a single file is read.
+
+    Attributes:
+        name: The word used on the command line.
+        title: The name its publishers use.
+        source: Where to get it.
+        licence: Terms of use, in one sentence.
+        citation: The publication to cite.
+        layout: The files a reader expects below the root, one line each.
+        labels: How the publishers' labels (as text) map to expressions.
+        counts: Images per split, as published. Empty where the user brings the data.
+        groups: What `ImageSet.subjects` holds, or None: 'subject' or 'character'.
+        faults: Known faults, one sentence each.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    citation: str
+    layout: tuple[str, ...]
+    labels: dict[str, Expression]
+    counts: dict[str, int] = field(default_factory=dict)
+    groups: str | None = None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of an integrity report.
+
+    Attributes:
+        what: The fact that was looked at.
+        found: What the files hold.
+        expected: What they should hold, or None where there is nothing to compare with.
+    """
+
+    what: str
+    found: str
+    expected: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the files hold what they should."""
+        return self.expected is None or self.found == self.expected
+
+
+class Dataset(Protocol):
+    """A reader for one data set in the layout its publishers distribute.
+
+    Constructing one finds the files and fails with `DataError` where they are missing.
+    """
+
+    info: ClassVar[DatasetInfo]
+    splits: ClassVar[tuple[str, ...]]
+    """The splits the publishers define; ``("all",)`` where they define none."""
+
+    def __init__(self, root: Path) -> None: ...
+
+    def load(self, split: str) -> ImageSet:
+        """Read one split.
+
+        Raises:
+            DataError: A file is damaged, with its name, line and what to do; or the data set
+                has no such split.
+        """
+        ...
+
+    def faults(self) -> Iterator[Finding]:
+        """Look for the faults that are particular to this data set."""
+        ...
+
+
+def check(dataset: Dataset) -> list[Finding]:
+    """Read a whole data set and compare it with what its publishers promise."""
+    findings = []
+    for split in dataset.splits:
+        images = dataset.load(split)
+        expected = dataset.info.counts.get(split)
+        findings.append(
+            Finding(
+                f"images in {split}", str(len(images)), None if expected is None else str(expected)
+            )
+        )
+        per_class = ", ".join(f"{e} {n}" for e, n in images.counts().items())
+        findings.append(Finding(f"expressions in {split}", per_class))
+        if images.subjects is not None:
+            people = len(set(images.subjects))
+            findings.append(Finding(f"{dataset.info.groups}s in {split}", str(people)))
+        findings.append(Finding(f"fingerprint of {split}", images.fingerprint()))
+    findings.extend(dataset.faults())
+    return findings
+
+
+def find_file(root: Path, candidates: Sequence[str], info: DatasetInfo) -> Path:
+    """Return the first of `candidates` that exists below `root`.
+
+    Raises:
+        DataError: None of them exists; the message says how to get the data set.
+    """
+    for candidate in candidates:
+        if (root / candidate).exists():
+            return root / candidate
+    raise missing(root / candidates[0], info)
+
+
+def missing(path: Path, info: DatasetInfo) -> DataError:
+    """Return the error for a file or folder of a data set that is not there."""
+    return DataError(
+        f"{info.name}: {path} not found; get the data as `deepfer data info {info.name}` says "
+        f"and check it with `deepfer data check {info.name} --root DIR`"
+    )
+
+
+def require_split(dataset: Dataset, split: str) -> None:
+    """Fail with `DataError` unless the data set has this split."""
+    if split not in dataset.splits:
+        raise DataError(
+            f"{dataset.info.name} has no split {split!r}; choose from {', '.join(dataset.splits)}"
+        )

@@ -1,0 +1,89 @@
+"""The contract between training and use, stored inside every model file.
+
+A model file is one ONNX file. Its metadata says what the network expects and what its outputs
+mean, so that nothing about a model is kept in a caller's head.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deepfer.errors import ModelFileError
+from deepfer.labels import Expression
+
+FORMAT = 1
+_KEY = "deepfer"
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a network's input looks like: gray faces of one size, ``(pixel / 255 - mean) / std``.
+
+    Attributes:
+        height: Pixels.
+        width: Pixels.
+        mean: On the 0 to 1 scale.
+        std: On the 0 to 1 scale.
+    """
+
+    height: int
+    width: int
+    mean: float = 0.5
+    std: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Everything a model file says about itself.
+
+    Attributes:
+        name: Such as ``deepfer_fast-fer2013@1``.
+        labels: The expressions in the order of the network's outputs.
+        input: The input contract.
+        temperature: Logits are divided by it before the softmax.
+        training_data: What it was trained on, in words.
+        licence: Terms of the weights, in words.
+        recipe: Fingerprint of the recipe that made it.
+        figures: Measured figures by name, such as ``{"fer2013 test accuracy": 0.73}``.
+    """
+
+    name: str
+    labels: tuple[Expression, ...]
+    input: InputSpec
+    temperature: float = 1.0
+    training_data: str = ""
+    licence: str = ""
+    recipe: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the ONNX metadata that `from_metadata` reads."""
+        return {_KEY: json.dumps({"format": FORMAT, **asdict(self)})}
+
+    @staticmethod
+    def from_metadata(metadata: dict[str, str], path: str) -> "ModelInfo":
+        """Read what `to_metadata` wrote.
+
+        Raises:
+            ModelFileError: The metadata is missing, of another format or incomplete.
+        """
+        if _KEY not in metadata:
+            raise ModelFileError(
+                f"{path}: not a deepfer model file (no 'deepfer' metadata); "
+                "make one with `deepfer export`"
+            )
+        try:
+            content: dict[str, Any] = json.loads(metadata[_KEY])
+            found = content.pop("format")
+            if found != FORMAT:
+                raise ModelFileError(
+                    f"{path}: model file format {found}, this version reads {FORMAT}; "
+                    "export the model again"
+                )
+            labels = tuple(Expression(label) for label in content.pop("labels"))
+            spec = InputSpec(**content.pop("input"))
+            return ModelInfo(labels=labels, input=spec, **content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelFileError(
+                f"{path}: damaged model metadata ({error}); export the model again"
+            ) from None

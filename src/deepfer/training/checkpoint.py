@@ -1,0 +1,86 @@
+"""Files that hold weights: safetensors with a JSON description in the header.
+
+One file per checkpoint, written under a temporary name and renamed, so that a kill at any moment
+leaves either the old file or the new one. Nothing that could run code is ever loaded.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from deepfer.errors import CheckpointError
+from deepfer.labels import Expression
+from deepfer.models import create_model
+from deepfer.models.base import Network
+
+BEST, LAST = "best.safetensors", "last.safetensors"
+
+
+def save(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Write tensors and their JSON description as one file, atomically."""
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    copies = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    try:
+        save_file(copies, partial, metadata={"deepfer": json.dumps(description)})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or was not written by `save`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = json.loads((file.metadata() or {})["deepfer"])
+            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint ({error}); give a run folder of `deepfer train`"
+        ) from None
+
+
+def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
+    """Build the network of a run folder (its best epoch) or of one checkpoint file.
+
+    Returns:
+        The network in eval mode, and the description stored with it: model, model_options,
+        labels, input, recipe, epoch, validation figures and the data's fingerprints.
+
+    Raises:
+        CheckpointError: There is no such file or it does not fit the network it names.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / BEST
+    tensors, description = load(path)
+    try:
+        network = create_model(
+            description["model"],
+            num_classes=len(description["labels"]),
+            **description["model_options"],
+        )
+        network.load_state_dict(tensors)
+    except (KeyError, RuntimeError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: does not fit the network it names ({reason})") from None
+    return network.eval(), description
+
+
+def labels_of(description: dict[str, Any]) -> tuple[Expression, ...]:
+    """Return the label order that a checkpoint was trained with."""
+    return tuple(Expression(label) for label in description["labels"])
+
+
+def to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Move a dictionary of tensors."""
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

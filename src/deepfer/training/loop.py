@@ -1,0 +1,407 @@
+"""The training loop, to be read from top to bottom.
+
+Recipe, processes, data, network, optimiser, epochs, checkpoint. Selection looks at the
+validation split only; the test split is never opened here.
+"""
+
+import copy
+import csv
+import io
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from deepfer import metrics
+from deepfer.data import load_training_sets
+from deepfer.errors import CheckpointError, DataError
+from deepfer.files import git_commit, write_text
+from deepfer.modelfile import InputSpec
+from deepfer.models import create_model
+from deepfer.models.base import Network
+from deepfer.training import checkpoint
+from deepfer.training.augment import augment, mixup
+from deepfer.training.batches import TensorSet
+from deepfer.training.distributed import Process, processes
+from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
+from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
+from deepfer.training.recipe import Recipe
+
+Announce = Callable[[str], None]
+
+
+def train(
+    recipe: Recipe,
+    *,
+    root: Path | None,
+    run: Path,
+    resume: bool = False,
+    announce: Announce = lambda line: None,
+) -> dict[str, Any]:
+    """Train one network and leave a run folder that says all about it.
+
+    The folder holds ``recipe.json``, ``environment.json``, ``metrics.csv`` (one row per epoch),
+    ``tensorboard/``, ``last.safetensors`` (to resume) and ``best.safetensors`` (to use).
+
+    Args:
+        recipe: What to do.
+        root: Folder that holds the data set; None for data that is drawn.
+        run: The run folder.
+        resume: Go on from ``last.safetensors`` where it exists. The end is the same as without
+            an interruption, since every epoch draws its randomness from the seed and its number.
+        announce: Called with one line per epoch.
+
+    Returns:
+        The description of the best epoch, as stored in ``best.safetensors``.
+
+    Raises:
+        CheckpointError: The folder holds a run already (without `resume`), or one of another
+            recipe or other data (with it).
+        DataError: The data cannot be read.
+    """
+    with processes() as process:
+        return _Run(recipe, root, run, process, announce).go(resume)
+
+
+class _Run:
+    """The state of one training run; `go` is the loop."""
+
+    def __init__(
+        self, recipe: Recipe, root: Path | None, folder: Path, process: Process, announce: Announce
+    ) -> None:
+        self.recipe, self.folder, self.process, self.announce = recipe, folder, process, announce
+        train_set, val_set = load_training_sets(
+            recipe.dataset, root, recipe.dataset_options, seed=recipe.seed
+        )
+        if recipe.loss.votes and train_set.votes is None:
+            raise DataError(
+                f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
+                "get it, or pass --set loss.votes=0"
+            )
+        self.labels = train_set.expressions
+        torch.manual_seed(recipe.seed)
+        self.network = create_model(
+            recipe.model, num_classes=len(self.labels), **recipe.model_options
+        )
+        if recipe.init:
+            _start_from(self.network, recipe.init)
+        self.spec = InputSpec(self.network.input_size, self.network.input_size)
+        self.train_data = TensorSet(train_set, self.spec, process.device)
+        self.val_data = TensorSet(val_set, self.spec, process.device)
+        self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
+
+        votes = self.train_data.votes
+        self.heads = _Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)
+        self.heads.to(process.device, memory_format=torch.channels_last)
+        self.parallel = process.wrap(self.heads)
+        self.optimizer = build_optimizer(self.heads, recipe.optimizer)
+        counts = torch.bincount(self.train_data.labels, minlength=len(self.labels))
+        self.loss = ExpressionLoss(recipe.loss, recipe.distill, counts)
+        self.teachers = [
+            _teacher(t, self.labels).to(process.device, memory_format=torch.channels_last)
+            for t in recipe.distill.teachers
+        ]
+        self.precision = _precision(recipe.precision, process.device)
+        self.average = copy.deepcopy(self.network) if recipe.ema else self.network
+        self.steps_per_epoch = max(
+            1, len(self.train_data) // (recipe.batch_size * process.world)
+        )
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+
+    def go(self, resume: bool) -> dict[str, Any]:
+        """Train to the last epoch and return the best epoch's description."""
+        self._open(resume)
+        best = max((row["score"] for row in self.history), default=-math.inf)
+        for epoch in range(self.epoch, self.recipe.epochs):
+            started = time.monotonic()
+            train_loss, train_accuracy = self._train_epoch(epoch)
+            confusion, val_loss = self._evaluate(self.average)
+            row = {
+                "epoch": epoch + 1,
+                "lr": self.optimizer.param_groups[0]["lr"],
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "val_loss": val_loss,
+                "val_accuracy": metrics.accuracy(confusion),
+                "val_uar": metrics.uar(confusion),
+                "val_macro_f1": metrics.macro_f1(confusion),
+                "seconds": round(time.monotonic() - started, 1),
+            }
+            row["score"] = epoch if self.recipe.select == "last" else row["val_accuracy"]
+            self.history.append(row)
+            self.epoch = epoch + 1
+            if self.process.first:
+                # best first: a kill between the two repeats the epoch and writes it again
+                if row["score"] > best:
+                    weights = self.average.state_dict()
+                    checkpoint.save(self.folder / checkpoint.BEST, weights, self._describe(row))
+                self._save_last()
+                self._log(row)
+            best = max(best, row["score"])
+        self.process.wait()
+        return checkpoint.load(self.folder / checkpoint.BEST)[1]
+
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        recipe, process, data = self.recipe, self.process, self.train_data
+        order = torch.Generator().manual_seed(_seed(recipe.seed, epoch))
+        shuffled = torch.randperm(len(data), generator=order)
+        torch.manual_seed(_seed(recipe.seed, epoch, process.rank + 1))
+        plain = epoch >= recipe.epochs - recipe.augment.plain_epochs
+        self.parallel.train()
+        totals = torch.zeros(3, device=process.device)
+        with _progress(process.first) as bar:
+            task = bar.add_task(
+                f"epoch {epoch + 1}/{recipe.epochs}", total=self.steps_per_epoch
+            )
+            for step in range(self.steps_per_epoch):
+                start = (step * process.world + process.rank) * recipe.batch_size
+                chosen = shuffled[start : start + recipe.batch_size].to(process.device)
+                set_lr(self.optimizer, self._lr(epoch * self.steps_per_epoch + step))
+                loss, correct = self._step(chosen, plain)
+                self._update_average(epoch * self.steps_per_epoch + step)
+                totals += torch.stack([loss * len(chosen), correct, torch.tensor(len(chosen))])
+                bar.advance(task)
+        loss_sum, correct_sum, count = process.sum(totals).tolist()
+        return loss_sum / count, correct_sum / count
+
+    def _step(self, chosen: Tensor, plain: bool) -> tuple[Tensor, Tensor]:
+        recipe, data = self.recipe, self.train_data
+        labels, targets = data.labels[chosen], [data.targets[chosen], data.votes[chosen]]
+        faces = augment(data.faces(chosen), recipe.augment, plain=plain)
+        if recipe.augment.mixup and not plain:
+            faces, targets = mixup(faces, targets, recipe.augment.mixup)
+        faces = data.normalized(faces)
+        with torch.autocast(
+            faces.device.type, self.precision, enabled=self.precision != torch.float32
+        ):
+            logits, vote_logits = self.parallel(faces)
+            teacher = teacher_probabilities(self.teachers, faces, recipe.distill)
+        loss = self.loss(
+            logits.float(),
+            targets[0],
+            vote_logits=None if vote_logits is None else vote_logits.float(),
+            vote_targets=targets[1],
+            teacher=teacher,
+        )
+        if recipe.loss.dense_penalty:
+            loss = loss + recipe.loss.dense_penalty * dense_penalty(self.network)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.optimizer.clip_norm:
+            nn.utils.clip_grad_norm_(self.heads.parameters(), recipe.optimizer.clip_norm)
+        self.optimizer.step()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum().float()
+
+    @torch.inference_mode()
+    def _evaluate(self, network: Network) -> tuple[metrics.Counts, float]:
+        """Return the (K, K) counts (rows true) and mean loss over validation, each image once."""
+        process, data = self.process, self.val_data
+        process.share_from_first(network)
+        network.eval()
+        k = len(self.labels)
+        counts, loss = torch.zeros(k * k), torch.zeros(1)
+        mine = torch.arange(process.rank, len(data), process.world)
+        for chosen in mine.split(256):
+            faces = data.normalized(data.faces(chosen.to(process.device)))
+            with torch.autocast(
+                faces.device.type, self.precision, enabled=self.precision != torch.float32
+            ):
+                logits = network(faces).float()
+            labels = data.labels[chosen.to(process.device)]
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").cpu()
+            pairs = (labels * k + logits.argmax(1)).cpu()
+            counts += torch.bincount(pairs, minlength=k * k)
+        counts, loss = process.sum(counts), process.sum(loss)
+        confusion = counts.reshape(k, k).long().numpy()
+        return confusion, loss.item() / len(data)
+
+    def _lr(self, step: int) -> float:
+        schedule, total = self.recipe.schedule, self.recipe.epochs * self.steps_per_epoch
+        warmup = schedule.warmup_epochs / self.recipe.epochs
+        return self.recipe.optimizer.lr * lr_factor(schedule, step / total, warmup)
+
+    def _update_average(self, step: int) -> None:
+        if not self.recipe.ema:
+            return
+        decay = min(self.recipe.ema, (1 + step) / (10 + step))
+        average, current = self.average.state_dict(), self.network.state_dict()
+        floating = [name for name, t in average.items() if t.is_floating_point()]
+        torch._foreach_lerp_(
+            [average[n] for n in floating], [current[n] for n in floating], 1 - decay
+        )
+
+    def _describe(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return what a user of the weights must know, JSON-ready."""
+        return {
+            "model": self.recipe.model,
+            "model_options": self.recipe.model_options,
+            "labels": [str(label) for label in self.labels],
+            "input": {"height": self.spec.height, "width": self.spec.width},
+            "recipe": self.recipe.to_json(),
+            "data": self.fingerprints,
+            **{key: value for key, value in row.items() if key not in {"score", "seconds"}},
+        }
+
+    def _open(self, resume: bool) -> None:
+        """Prepare the run folder, or load the state of the last finished epoch."""
+        last = self.folder / checkpoint.LAST
+        if last.exists():
+            if not resume:
+                raise CheckpointError(
+                    f"{self.folder} holds a run already; pass --resume to go on, or another folder"
+                )
+            self._load_last(last)
+        elif self.process.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            recipe = json.dumps(self.recipe.to_json(), indent=2)
+            write_text(self.folder / "recipe.json", recipe + "\n")
+            environment = json.dumps(self._environment(), indent=2)
+            write_text(self.folder / "environment.json", environment + "\n")
+        self.process.wait()
+
+    def _save_last(self) -> None:
+        tensors = {f"heads.{n}": t for n, t in self.heads.state_dict().items()}
+        if self.recipe.ema:
+            tensors |= {f"average.{n}": t for n, t in self.average.state_dict().items()}
+        state = self.optimizer.state_dict()["state"]
+        for i, values in state.items():
+            tensors |= {
+                f"optimizer.{i}.{n}": t for n, t in values.items() if isinstance(t, Tensor)
+            }
+        description = {
+            "epoch": self.epoch,
+            "history": self.history,
+            "recipe": self.recipe.to_json(),
+            "data": self.fingerprints,
+        }
+        checkpoint.save(self.folder / checkpoint.LAST, tensors, description)
+
+    def _load_last(self, last: Path) -> None:
+        tensors, description = checkpoint.load(last)
+        for what, mine in (("recipe", self.recipe.to_json()), ("data", self.fingerprints)):
+            if description.get(what) != mine:
+                raise CheckpointError(
+                    f"{self.folder} was trained with another {what}; "
+                    f"resume with the same {what}, or choose another folder"
+                )
+        parts: dict[str, dict[str, Tensor]] = {"heads": {}, "average": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.heads.load_state_dict(parts["heads"])
+        if self.recipe.ema:
+            self.average.load_state_dict(parts["average"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            i, _, key = name.partition(".")
+            state.setdefault(int(i), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.epoch, self.history = description["epoch"], description["history"]
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "machine": platform.machine(),
+            "processes": self.process.world,
+            "threads": torch.get_num_threads(),
+            "device": str(self.process.device),
+            "precision": str(self.precision),
+            "commit": git_commit(),
+            "recipe": self.recipe.fingerprint(),
+            "data": self.fingerprints,
+            "parameters": sum(p.numel() for p in self.network.parameters()),
+        }
+
+    def _log(self, row: dict[str, Any]) -> None:
+        """Write the whole metrics file anew (a kill leaves no half row), and TensorBoard's."""
+        text = io.StringIO()
+        columns = [key for key in row if key != "score"]
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.history)
+        write_text(self.folder / "metrics.csv", text.getvalue())
+        with SummaryWriter(str(self.folder / "tensorboard"), purge_step=row["epoch"]) as board:
+            for key in columns[1:]:
+                board.add_scalar(key.replace("_", "/", 1), row[key], row["epoch"])
+        self.announce(
+            f"epoch {row['epoch']}/{self.recipe.epochs}: "
+            f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}, "
+            f"val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.2%}, "
+            f"{row['seconds']:.0f} s"
+        )
+
+
+class _Heads(nn.Module):
+    """The network and, in training only, a second head that learns the votes."""
+
+    def __init__(self, network: Network, votes: int) -> None:
+        super().__init__()
+        self.network = network
+        width = network.classifier.in_features
+        self.votes = nn.Linear(width, votes) if votes else None
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = self.network.features(faces)
+        votes = None if self.votes is None else self.votes(features)
+        return self.network.classifier(features), votes
+
+
+def _seed(*parts: int) -> int:
+    """Mix whole numbers into one 63-bit seed."""
+    mixed = 0
+    for part in parts:
+        mixed = (mixed * 1_000_003 + part + 1) % 2**63
+    return mixed
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        name = "bfloat16" if fast else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _start_from(network: Network, source: str) -> None:
+    """Load another network's weights; its classifier only where the shapes agree."""
+    other, _ = checkpoint.load_network(source)
+    weights = other.state_dict()
+    own = network.state_dict()
+    if weights.keys() != own.keys():
+        raise CheckpointError(f"{source}: cannot start from another architecture")
+    fitting = {n: t for n, t in weights.items() if t.shape == own[n].shape}
+    strangers = [n for n in weights if n not in fitting and not n.startswith("classifier.")]
+    if strangers:
+        raise CheckpointError(f"{source}: cannot start from other widths ({strangers[0]} differs)")
+    network.load_state_dict(fitting, strict=False)
+
+
+def _teacher(source: str, labels: tuple[Any, ...]) -> Network:
+    network, description = checkpoint.load_network(source)
+    if checkpoint.labels_of(description) != labels:
+        raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
+    return network
+
+
+def _progress(visible: bool) -> Progress:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = visible and console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=not shown)
