@@ -1,0 +1,25 @@
+"""Facial-expression recognition that explains itself, can be trained and can be checked.
+
+    from deepfer import Recognizer
+    prediction = Recognizer().recognize("photo.jpg")
+
+Importing this loads no torch, matplotlib or scikit-learn.
+"""
+
+from deepfer.errors import DeepferError
+from deepfer.labels import BASIC_EXPRESSIONS, Expression
+from deepfer.pipeline import Recognizer
+from deepfer.types import Face, FaceExpression, Prediction
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BASIC_EXPRESSIONS",
+    "DeepferError",
+    "Expression",
+    "Face",
+    "FaceExpression",
+    "Prediction",
+    "Recognizer",
+    "__version__",
+]

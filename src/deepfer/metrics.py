@@ -23,19 +23,19 @@ def accuracy(confusion: Counts) -> float:
 def recalls(confusion: Counts) -> NDArray[np.float64]:
     """Return recall per class; NaN for a class without images."""
     with np.errstate(invalid="ignore"):
-        return np.diag(confusion) / confusion.sum(axis=1)
+        return np.asarray(np.diag(confusion) / confusion.sum(axis=1))
 
 
 def precisions(confusion: Counts) -> NDArray[np.float64]:
     """Return precision per class; 0 for a class that is never predicted."""
     predicted = confusion.sum(axis=0)
-    return np.diag(confusion) / np.maximum(predicted, 1)
+    return np.asarray(np.diag(confusion) / np.maximum(predicted, 1))
 
 
 def f1_scores(confusion: Counts) -> NDArray[np.float64]:
     """Return F1 per class; 0 where a class is neither present nor predicted."""
     total = confusion.sum(axis=0) + confusion.sum(axis=1)
-    return 2 * np.diag(confusion) / np.maximum(total, 1)
+    return np.asarray(2 * np.diag(confusion) / np.maximum(total, 1))
 
 
 def uar(confusion: Counts) -> float:

@@ -14,15 +14,12 @@ from deepfer.errors import InputError
 from deepfer.modelfile import InputSpec
 from deepfer.types import Image
 
-_LUMA = np.array([299, 587, 114], dtype=np.uint32)  # ITU-R BT.601
-
 
 def to_gray(crop: Image) -> Image:
     """Return uint8 (H, W) luma (ITU-R BT.601, rounded) of a gray or RGB crop."""
     if crop.ndim == 2:
         return crop
-    gray: Image = ((crop @ _LUMA + 500) // 1000).astype(np.uint8)
-    return gray
+    return np.asarray(PillowImage.fromarray(crop).convert("L"))
 
 
 def to_pixels(crops: Sequence[Image] | NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

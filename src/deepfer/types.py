@@ -62,8 +62,7 @@ class Prediction:
         width: Width of the picture in pixels, after EXIF rotation.
         height: Height of the picture in pixels, after EXIF rotation.
         model: Name of the model that classified the faces, such as ``deepfer_fast-fer2013@1``.
-        faces: One entry per face, in reading order of the detector's score, best first.
-        note: What a reader should know about the picture, such as that it was cut short.
+        faces: One entry per face, best detector score first.
     """
 
     source: str
@@ -71,4 +70,3 @@ class Prediction:
     height: int
     model: str
     faces: tuple[FaceExpression, ...]
-    note: str | None = None

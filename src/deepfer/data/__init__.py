@@ -14,6 +14,13 @@ from deepfer.errors import DataError, UnknownNameError
 _DATASETS = {
     "fer2013": "deepfer.data.fer2013:Fer2013",
     "fer2013_images": "deepfer.data.fer2013:Fer2013Images",
+    "ckplus": "deepfer.data.ckplus:CkPlus48",
+    "ckplus_peaks": "deepfer.data.ckplus:CkPlusPeaks",
+    "jaffe": "deepfer.data.jaffe:Jaffe",
+    "ferg": "deepfer.data.ferg:Ferg",
+    "drawn": "deepfer.data.drawn:Drawn",
+    "folder": "deepfer.data.folder:Folder",
+    "manifest": "deepfer.data.folder:Manifest",
 }
 
 
@@ -48,7 +55,7 @@ def open_dataset(name: str, root: Path | None, **options: Any) -> Dataset:
         DataError: Its files are missing, or it has no such option.
     """
     reader = dataset_class(name)
-    if root is None:
+    if root is None and name != "drawn":
         raise DataError(f"{name}: say where the data is with --root DIR")
     try:
         return reader(root, **options)

@@ -67,10 +67,10 @@ class ImageSet:
         """Return 16 hexadecimal digits that change with any pixel, label, vote or order."""
         digest = hashlib.sha256(",".join(self.expressions).encode())
         for image in self.images:
-            digest.update(np.ascontiguousarray(image))
-        digest.update(np.ascontiguousarray(self.labels))
+            digest.update(image.tobytes())
+        digest.update(self.labels.tobytes())
         if self.votes is not None:
-            digest.update(np.ascontiguousarray(self.votes))
+            digest.update(self.votes.tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -130,10 +130,10 @@ class Dataset(Protocol):
     """
 
     info: ClassVar[DatasetInfo]
-    splits: ClassVar[tuple[str, ...]]
+    splits: tuple[str, ...]
     """The splits the publishers define; ``("all",)`` where they define none."""
 
-    def __init__(self, root: Path) -> None: ...
+    def __init__(self, root: Path | None) -> None: ...
 
     def load(self, split: str) -> ImageSet:
         """Read one split.

@@ -24,7 +24,7 @@ from deepfer.data.base import (
     missing,
     require_split,
 )
-from deepfer.data.folder import read_class_folders
+from deepfer.data.images import class_files, read_set
 from deepfer.errors import DataError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
@@ -86,7 +86,7 @@ class Fer2013:
     """
 
     info: ClassVar[DatasetInfo] = _INFO
-    splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    splits: tuple[str, ...] = ("train", "val", "test")
 
     def __init__(self, root: Path, *, exclude_faults: bool = False) -> None:
         names = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
@@ -153,13 +153,8 @@ class Fer2013:
         return groups
 
     def _conflicting_groups(self) -> list[list[int]]:
-        images, labels, _ = self._rows
-        blank = _blank(images)
-        return [
-            group
-            for group in self._copies.values()
-            if len(set(labels[group].tolist())) > 1 and not blank[group[0]]
-        ]
+        labels = self._rows[1]
+        return [g for g in self._copies.values() if len(set(labels[g].tolist())) > 1]
 
     @property
     def _faulty(self) -> NDArray[np.bool_]:
@@ -190,7 +185,7 @@ class Fer2013Images:
         counts={"train": 28709, "test": 7178},
         faults=(*_INFO.faults[1:], "has no validation split; FER+ votes cannot be joined"),
     )
-    splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    splits: tuple[str, ...] = ("train", "test")
 
     def __init__(self, root: Path) -> None:
         self.root = find_file(root, ("train", "fer2013_images/train"), self.info).parent
@@ -200,7 +195,8 @@ class Fer2013Images:
     def load(self, split: str) -> ImageSet:
         """Read one split; see `Dataset.load`."""
         require_split(self, split)
-        return read_class_folders(self.root / split, self.info.labels, self.info.name)
+        files = class_files(self.root / split, self.info.labels, self.info.name)
+        return read_set(files, root=self.root, name=self.info.name, expressions=BASIC_EXPRESSIONS)
 
     def faults(self) -> Iterator[Finding]:
         """Count the test images that stand in train."""

@@ -1,69 +1,137 @@
-"""Reading class folders, shared by every data set that is distributed as images."""
+"""The user's own images: one folder per expression, or a CSV manifest."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
-
-from deepfer.data.base import ImageSet
+from deepfer.data.base import SPLITS, DatasetInfo, Finding, ImageSet, missing, require_split
+from deepfer.data.images import class_files, in_order, read_set
 from deepfer.errors import DataError
 from deepfer.labels import Expression
-from deepfer.types import Image
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-
-
-def read_image(path: Path, name: str) -> Image:
-    """Return a data set's image as uint8 (H, W) gray or (H, W, 3) RGB.
-
-    Raises:
-        DataError: The file is not an image or is damaged; names it.
-    """
-    try:
-        with PillowImage.open(path) as picture:
-            mode = "L" if picture.mode in {"1", "L", "LA", "I;16", "I"} else "RGB"
-            return np.asarray(picture.convert(mode))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        raise DataError(
-            f"{name}: {path} cannot be read as an image; copy it again from the source or delete it"
-        ) from None
+_SYNONYMS = {
+    "anger": Expression.ANGRY,
+    "happiness": Expression.HAPPY,
+    "joy": Expression.HAPPY,
+    "sadness": Expression.SAD,
+    "surprised": Expression.SURPRISE,
+    "disgusted": Expression.DISGUST,
+    "fearful": Expression.FEAR,
+}
+_LABELS = {**{str(e): e for e in Expression}, **_SYNONYMS}
 
 
-def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
-    """Return one array where all images have one shape, else the list."""
-    return np.stack(images) if len({i.shape for i in images}) == 1 else images
+class Folder:
+    """``<expression>/*`` below the root, or below its folders ``train``, ``val`` and ``test``."""
 
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def read_class_folders(root: Path, labels: dict[str, Expression], name: str) -> ImageSet:
-    """Read ``root/<label>/*``; folder names are matched without regard to case.
-
-    Raises:
-        DataError: A folder's name is no label of the data set, an image is damaged, or there
-            are no images.
-    """
-    folded = {label.casefold(): expression for label, expression in labels.items()}
-    expressions = tuple(dict.fromkeys(labels.values()))
-    files: list[tuple[Path, Expression]] = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._"):
-        if folder.name.casefold() not in folded:
-            raise DataError(
-                f"{name}: {folder} is not named after an expression; "
-                f"rename it to one of {', '.join(labels)}"
-            )
-        files += [(path, folded[folder.name.casefold()]) for path in image_files(folder)]
-    if not files:
-        raise DataError(f"{name}: no images below {root}; expected <expression>/*.png or *.jpg")
-    return ImageSet(
-        images=stack([read_image(path, name) for path, _ in files]),
-        labels=np.array([expressions.index(e) for _, e in files], dtype=np.int64),
-        expressions=expressions,
-        ids=tuple(path.relative_to(root).as_posix() for path, _ in files),
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        name="folder",
+        title="Your own images, a folder per expression",
+        source="you",
+        licence="yours",
+        citation="-",
+        layout=("<expression>/*.png or *.jpg, or", "train|val|test/<expression>/*.png or *.jpg"),
+        labels=_LABELS,
     )
+    splits: tuple[str, ...] = (*SPLITS, "all")
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise missing(root, self.info)
+        self.root = root
+        parts = tuple(split for split in SPLITS if (root / split).is_dir())
+        self.splits = parts or ("all",)
+
+    def load(self, split: str) -> ImageSet:
+        """Read one split; see `Dataset.load`."""
+        require_split(self, split)
+        folder = self.root if split == "all" else self.root / split
+        files = class_files(folder, self.info.labels, self.info.name)
+        every = [
+            e
+            for part in self.splits
+            for _, e in class_files(
+                self.root if part == "all" else self.root / part, self.info.labels, self.info.name
+            )
+        ]
+        return read_set(files, root=self.root, name=self.info.name, expressions=in_order(every))
+
+    def faults(self) -> Iterator[Finding]:
+        """Nothing beyond what every check looks at."""
+        yield from ()
+
+
+class Manifest:
+    """A CSV file with the columns ``path``, ``expression`` and, if known, subject and split."""
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        name="manifest",
+        title="Your own images, listed in a CSV file",
+        source="you",
+        licence="yours",
+        citation="-",
+        layout=(
+            "manifest.csv (or the file that --root names): path,expression[,subject][,split]",
+            "paths are relative to the file; split is train, val or test",
+        ),
+        labels=_LABELS,
+        groups="subject",
+    )
+    splits: tuple[str, ...] = (*SPLITS, "all")
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "manifest.csv" if root.is_dir() else root
+        if not self.path.is_file():
+            raise missing(self.path, self.info)
+        self._rows = self._read()
+        present = {row["split"] for row in self._rows}
+        self.splits = tuple(s for s in (*SPLITS, "all") if s in present)
+
+    def load(self, split: str) -> ImageSet:
+        """Read one split; see `Dataset.load`."""
+        require_split(self, split)
+        rows = [row for row in self._rows if row["split"] == split]
+        subjects = [row["subject"] for row in rows]
+        return read_set(
+            [(self.path.parent / row["path"], _LABELS[row["expression"]]) for row in rows],
+            root=self.path.parent,
+            name=self.info.name,
+            expressions=in_order(_LABELS[row["expression"]] for row in self._rows),
+            subjects=subjects if all(subjects) else None,
+        )
+
+    def faults(self) -> Iterator[Finding]:
+        """Nothing beyond what every check looks at."""
+        yield from ()
+
+    def _read(self) -> list[dict[str, str]]:
+        rows = []
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"path", "expression"} <= set(reader.fieldnames or ()):
+                raise DataError(
+                    f"manifest: {self.path}: line 1: expected the columns path and expression, "
+                    f"found {', '.join(reader.fieldnames or ()) or 'nothing'}; add a header line"
+                )
+            for line, row in enumerate(reader, start=2):
+                expression = (row["expression"] or "").strip().casefold()
+                split = (row.get("split") or "all").strip()
+                problem = None
+                if expression not in _LABELS:
+                    problem = f"unknown expression {expression!r}; known: {', '.join(_LABELS)}"
+                elif split not in (*SPLITS, "all"):
+                    problem = f"unknown split {split!r}; known: train, val, test"
+                elif not (self.path.parent / (row["path"] or "")).is_file():
+                    problem = f"{row['path']!r} is no file below {self.path.parent}"
+                if problem:
+                    raise DataError(f"manifest: {self.path}: line {line}: {problem}")
+                rows.append(
+                    {
+                        "path": row["path"],
+                        "expression": expression,
+                        "split": split,
+                        "subject": (row.get("subject") or "").strip(),
+                    }
+                )
+        return rows

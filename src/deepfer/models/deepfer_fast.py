@@ -15,6 +15,7 @@ from deepfer.models.base import Network, conv_block
 
 _THUMBNAIL = 12
 _REACH = 0.25  # the window may change size and move by at most a quarter
+_PACE = 0.1  # at the trunk's learning rate the window runs to its limits and stays there
 
 
 class AttentionWindow(nn.Module):
@@ -26,8 +27,8 @@ class AttentionWindow(nn.Module):
         self.locate = nn.Sequential(
             nn.Flatten(), nn.Linear(_THUMBNAIL**2, 32), nn.ReLU(inplace=True), nn.Linear(32, 4)
         )
-        nn.init.zeros_(self.locate[-1].weight)  # start at the whole face
-        nn.init.zeros_(self.locate[-1].bias)
+        for parameter in self.locate[-1].parameters():
+            nn.init.zeros_(parameter)  # start at the whole face
         centres = (torch.arange(input_size, dtype=torch.float32) + 0.5) * 2 / input_size - 1
         self.register_buffer("centres", centres, persistent=False)
         self.register_buffer(
@@ -39,7 +40,7 @@ class AttentionWindow(nn.Module):
     def window(self, faces: Tensor) -> Tensor:
         """Return (N, 4): scale x, scale y, shift x, shift y in -1..1 coordinates."""
         thumbnail = functional.avg_pool2d(faces, self.shrink)
-        moves = _REACH * torch.tanh(self.locate(thumbnail))
+        moves = _REACH * torch.tanh(_PACE * self.locate(thumbnail))
         return torch.cat([1 + moves[:, :2], moves[:, 2:]], dim=1)
 
     def forward(self, faces: Tensor) -> Tensor:

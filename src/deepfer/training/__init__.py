@@ -1,0 +1,1 @@
+"""Training networks and exporting them. Needs the train extra."""

@@ -41,4 +41,3 @@ class TensorSet:
     def normalized(self, faces: Tensor) -> Tensor:
         """Return 0 to 1 faces as network input; equals `preprocess.normalize` of the pixels."""
         return (faces - self.spec.mean) / self.spec.std
-

@@ -9,12 +9,11 @@ import csv
 import io
 import json
 import math
-import os
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
@@ -101,21 +100,19 @@ class _Run:
         self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
 
         votes = self.train_data.votes
-        self.heads = _Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)
-        self.heads.to(process.device, memory_format=torch.channels_last)
+        self.heads = _placed(
+            _Heads(self.network, votes.shape[1] if recipe.loss.votes else 0), process
+        )
         self.parallel = process.wrap(self.heads)
         self.optimizer = build_optimizer(self.heads, recipe.optimizer)
         counts = torch.bincount(self.train_data.labels, minlength=len(self.labels))
         self.loss = ExpressionLoss(recipe.loss, recipe.distill, counts)
         self.teachers = [
-            _teacher(t, self.labels).to(process.device, memory_format=torch.channels_last)
-            for t in recipe.distill.teachers
+            _placed(_teacher(t, self.labels), process) for t in recipe.distill.teachers
         ]
         self.precision = _precision(recipe.precision, process.device)
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
-        self.steps_per_epoch = max(
-            1, len(self.train_data) // (recipe.batch_size * process.world)
-        )
+        self.steps_per_epoch = max(1, len(self.train_data) // (recipe.batch_size * process.world))
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
 
@@ -161,9 +158,7 @@ class _Run:
         self.parallel.train()
         totals = torch.zeros(3, device=process.device)
         with _progress(process.first) as bar:
-            task = bar.add_task(
-                f"epoch {epoch + 1}/{recipe.epochs}", total=self.steps_per_epoch
-            )
+            task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs}", total=self.steps_per_epoch)
             for step in range(self.steps_per_epoch):
                 start = (step * process.world + process.rank) * recipe.batch_size
                 chosen = shuffled[start : start + recipe.batch_size].to(process.device)
@@ -212,7 +207,7 @@ class _Run:
         k = len(self.labels)
         counts, loss = torch.zeros(k * k), torch.zeros(1)
         mine = torch.arange(process.rank, len(data), process.world)
-        for chosen in mine.split(256):
+        for chosen in torch.split(mine, 256):
             faces = data.normalized(data.faces(chosen.to(process.device)))
             with torch.autocast(
                 faces.device.type, self.precision, enabled=self.precision != torch.float32
@@ -276,9 +271,7 @@ class _Run:
             tensors |= {f"average.{n}": t for n, t in self.average.state_dict().items()}
         state = self.optimizer.state_dict()["state"]
         for i, values in state.items():
-            tensors |= {
-                f"optimizer.{i}.{n}": t for n, t in values.items() if isinstance(t, Tensor)
-            }
+            tensors |= {f"optimizer.{i}.{n}": t for n, t in values.items() if isinstance(t, Tensor)}
         description = {
             "epoch": self.epoch,
             "history": self.history,
@@ -342,6 +335,14 @@ class _Run:
             f"val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.2%}, "
             f"{row['seconds']:.0f} s"
         )
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def _placed(module: M, process: Process) -> M:
+    """Move to this process's device, in the memory format in which convolutions run fastest."""
+    return module.to(process.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 class _Heads(nn.Module):

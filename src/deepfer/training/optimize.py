@@ -19,9 +19,7 @@ def build_optimizer(module: nn.Module, options: Optimizer) -> torch.optim.Optimi
     ]
     if options.name == "sgd":
         nesterov = options.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov
-        )
+        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov)
     kind = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
     return kind(groups, lr=options.lr, betas=options.betas, eps=options.eps)
 

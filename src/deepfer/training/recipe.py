@@ -1,4 +1,4 @@
-"""A recipe decides a training run: TOML in, frozen dataclasses out, all mistakes reported at once."""
+"""A recipe decides a training run: TOML in, frozen dataclasses out, all mistakes at once."""
 
 import hashlib
 import json

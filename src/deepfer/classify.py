@@ -1,0 +1,75 @@
+"""Face pixels to calibrated probabilities with one model file in ONNX Runtime."""
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.errors import ModelFileError
+from deepfer.modelfile import ModelInfo
+from deepfer.preprocess import normalize
+from deepfer.runtime import open_session
+
+_BATCH = 64  # larger batches leave the processor's caches
+
+DEFAULT_MODEL = Path(str(resources.files("deepfer"))) / "weights" / "deepfer_fast-fer2013.onnx"
+"""The model file that comes with the package."""
+
+
+class Classifier:
+    """Classifies face crops.
+
+    Args:
+        path: A model file; None for the one that comes with the package.
+
+    Attributes:
+        info: What the model file says about itself.
+
+    Raises:
+        ModelFileError: The file is missing, damaged, or its outputs do not fit its labels.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        path = DEFAULT_MODEL if path is None else path
+        self._session = open_session(path)
+        self.info = ModelInfo.from_metadata(
+            self._session.get_modelmeta().custom_metadata_map, str(path)
+        )
+        self._input = self._session.get_inputs()[0]
+        outputs = self._session.get_outputs()
+        self._logits = outputs[0].name
+        spec, labels = self.info.input, self.info.labels
+        if outputs[0].shape[-1] != len(labels) or len(set(labels)) != len(labels):
+            raise ModelFileError(
+                f"{path}: {outputs[0].shape[-1]} outputs but labels {', '.join(labels)}; "
+                "export the model again"
+            )
+        if list(self._input.shape[1:]) != [1, spec.height, spec.width]:
+            raise ModelFileError(
+                f"{path}: the network takes {self._input.shape[1:]}, its metadata says "
+                f"1x{spec.height}x{spec.width}; export the model again"
+            )
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return float32 (N, K) scores of uint8 (N, H, W) faces, columns as in `info.labels`."""
+        scores = np.empty((len(pixels), len(self.info.labels)), dtype=np.float32)
+        for start in range(0, len(pixels), _BATCH):
+            batch = normalize(pixels[start : start + _BATCH], self.info.input)
+            scores[start : start + _BATCH] = self._session.run(
+                [self._logits], {self._input.name: batch}
+            )[0]
+        return scores
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return float32 (N, K) calibrated probabilities of uint8 (N, H, W) faces."""
+        return softmax(self.logits(pixels) / self.info.temperature)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return probabilities (N, K) of logits (N, K)."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float32] = (shifted / shifted.sum(axis=1, keepdims=True)).astype(
+        np.float32
+    )
+    return probabilities

@@ -1,0 +1,1 @@
+"""The command line: gathers options, calls one library function per verb, prints."""

@@ -1,0 +1,225 @@
+"""The verbs. Each parses its options, calls the library and prints; heavy parts load inside."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from deepfer import __version__
+from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
+from deepfer.cli.data import app as data_app
+from deepfer.errors import InputError
+
+app = typer.Typer(
+    name="deepfer",
+    help="Recognise, explain, train and reproduce facial-expression recognition.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data_app, name="data")
+
+Root = Annotated[
+    Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        answer(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    context.with_resource(failures(debug=debug))
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Photos, folders (recursive), glob patterns, or - for standard input."),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per photo.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="One CSV row per face.")] = False,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Write annotated copies into this folder.")
+    ] = None,
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
+    ] = True,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
+    ] = 0.75,
+    min_face: Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")] = 0,
+    detect_size: Annotated[
+        int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
+    ] = 640,
+    workers: Annotated[
+        Optional[int], typer.Option(min=1, help="Photos prepared at once; default: all cores.")
+    ] = None,
+) -> None:
+    """Find faces in photos and tell their expressions."""
+    from deepfer import report
+    from deepfer.cli.photos import AnnotatedCopies, read_stdin
+    from deepfer.media import Source, expand
+    from deepfer.pipeline import Recognizer
+
+    if json and csv:
+        raise typer.BadParameter("choose --json or --csv, not both")
+    show = report.to_json_line if json else report.csv_rows if csv else report.table_rows
+    inputs = list(expand(paths))
+    sources: list[Source] = [read_stdin() if path == "-" else path for path, _ in inputs]
+    recognizer = Recognizer(
+        model, detect=detect, min_score=min_score, min_face=min_face, detect_size=detect_size
+    )
+    copies = None if out is None else AnnotatedCopies(out)
+    if csv:
+        answer(report.csv_header(recognizer.labels))
+    results = recognizer.recognize_many(sources, workers=workers)
+    failed = 0
+    for (_, name), source, result in zip(
+        inputs, sources, progress(results, len(inputs), "photos"), strict=True
+    ):
+        if isinstance(result, InputError):
+            tell(f"error: {result}")
+            failed += 1
+            continue
+        if text := show(result):
+            answer(text)
+        if copies is not None:
+            copies.write(source, name, result)
+    if failed:
+        raise typer.Exit(1 if failed == len(inputs) else PARTIAL)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
+    root: Root = None,
+    run: Annotated[Optional[Path], typer.Option(help="Run folder; runs/RECIPE by default.")] = None,
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+) -> None:
+    """Train a network as a recipe says. The same command works under torchrun."""
+    from deepfer.training.loop import train as run_training
+    from deepfer.training.recipe import load_recipe
+
+    settings = load_recipe(recipe, set_ or ())
+    folder = run or Path("runs") / Path(recipe).stem
+    best = run_training(settings, root=root, run=folder, resume=resume, announce=tell)
+    answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run folder or checkpoint.")],
+    to: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    root: Root = None,
+    name: Annotated[
+        Optional[str], typer.Option(help="What the model calls itself; the file's name by default.")
+    ] = None,
+    training_data: Annotated[str, typer.Option(help="What to say about the training data.")] = "",
+    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
+) -> None:
+    """Write a trained network as a model file, calibrated and compared with torch."""
+    from deepfer.training.export import export as run_export
+
+    info, difference = run_export(
+        run,
+        to,
+        name=name or to.stem,
+        root=root,
+        training_data=training_data,
+        licence=licence,
+    )
+    figures = ", ".join(f"{key} {value:.4f}" for key, value in info.figures.items())
+    answer(f"{to}: differs from torch by {difference:.1e}; T {info.temperature:.3f}; {figures}")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")],
+    root: Root = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    detected: Annotated[
+        bool, typer.Option("--detected", help="Send faces through detection and alignment.")
+    ] = False,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Write metrics, predictions and confusion matrix here.")
+    ] = None,
+) -> None:
+    """Measure a model file on a data set."""
+    from deepfer.classify import Classifier
+    from deepfer.data import open_dataset
+    from deepfer.data.fer2013 import Fer2013
+    from deepfer.evaluation import report, run
+
+    classifier, dataset = Classifier(model), open_dataset(data, root)
+    images = dataset.load(split)
+    measure = run.evaluate_detected if detected else run.evaluate
+    result = measure(classifier, images, data=f"{data} {split}")
+    if isinstance(dataset, Fer2013) and not detected:
+        result.figures.update(run.fer2013_figures(result, dataset, split))
+    answer(report.text(result))
+    if out is not None:
+        result.write(out)
+        tell(f"wrote {out}/metrics.json, predictions.csv and confusion_matrix.csv")
+
+
+@app.command()
+def models() -> None:
+    """List the networks that can be trained, and the shipped recipes."""
+    from importlib import resources
+
+    from deepfer.models import list_models
+
+    recipes = sorted(p.name for p in (resources.files("deepfer") / "recipes").iterdir())
+    answer("networks: " + ", ".join(list_models()))
+    answer("recipes:  " + ", ".join(r.removesuffix(".toml") for r in recipes if r.endswith("toml")))
+
+
+@app.command()
+def info(
+    model: Annotated[
+        Optional[Path], typer.Argument(help="A model file; the shipped one by default.")
+    ] = None,
+) -> None:
+    """Show what a model file says about itself."""
+    from deepfer.classify import DEFAULT_MODEL, Classifier
+
+    about = Classifier(model).info
+    rows: list[tuple[str, str]] = [
+        ("file", str(model or DEFAULT_MODEL)),
+        ("name", about.name),
+        ("labels", ", ".join(about.labels)),
+        ("input", f"{about.input.width}x{about.input.height} gray"),
+        ("temperature", f"{about.temperature:.4f}"),
+        ("training data", about.training_data),
+        ("licence", about.licence),
+        ("recipe", about.recipe),
+        *((key, f"{value:.4f}") for key, value in about.figures.items()),
+    ]
+    for key, value in rows:
+        answer(f"{key:<20} {value}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,83 @@
+"""``deepfer data``: what the data sets are, and whether the user's copy is whole."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from deepfer.cli.console import answer
+
+app = typer.Typer(help="List, describe, check and draw data sets.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A data set's name.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the data sets that can be read."""
+    from deepfer.data import dataset_class, list_datasets
+
+    for name in list_datasets():
+        info = dataset_class(name).info
+        images = sum(info.counts.values())
+        answer(f"{name:<16} {f'{images:,}' if images else '-':>7}  {info.title}")
+
+
+@app.command()
+def info(name: Name) -> None:
+    """Say where a data set comes from, its terms, layout, labels and known faults."""
+    from deepfer.data import dataset_class
+
+    reader = dataset_class(name)
+    about = reader.info
+    labels = ", ".join(
+        label if label == expression else f"{label}={expression}"
+        for label, expression in about.labels.items()
+    )
+    rows = [
+        ("name", about.name),
+        ("title", about.title),
+        ("source", about.source),
+        ("licence", about.licence),
+        ("citation", about.citation),
+        *(("layout", line) for line in about.layout),
+        ("labels", labels),
+        ("splits", ", ".join(f"{s} {about.counts.get(s, '')}".strip() for s in reader.splits)),
+        ("groups", about.groups or "none known"),
+        *(("known fault", line) for line in about.faults),
+    ]
+    for key, value in rows:
+        answer(f"{key:<12} {value}")
+
+
+@app.command()
+def check(
+    name: Name,
+    root: Annotated[
+        Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
+    ] = None,
+) -> None:
+    """Read a data set and compare it with what its publishers promise."""
+    from deepfer.data import open_dataset
+    from deepfer.data.base import check as run_check
+
+    findings = run_check(open_dataset(name, root))
+    for finding in findings:
+        expected = "" if finding.ok else f"  EXPECTED {finding.expected}"
+        answer(f"{'ok ' if finding.ok else 'BAD'} {finding.what:<42} {finding.found}{expected}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def draw(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    per_class: Annotated[int, typer.Option(min=1, help="Faces per expression and character.")] = 10,
+    size: Annotated[int, typer.Option(min=16, help="Pixels.")] = 96,
+    seed: Annotated[int, typer.Option(help="Decides every face.")] = 0,
+) -> None:
+    """Draw cartoon faces as <character>/<expression>/*.png with masks/ of what carries it."""
+    from deepfer.data.drawn import write_folder
+
+    count = write_folder(out, per_class=per_class, size=size, seed=seed)
+    answer(f"{out}: {count} faces")

@@ -1,0 +1,130 @@
+"""CK+ in two distributed forms: CK+48, and pairs of a neutral first frame and the peak."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from deepfer.data.base import DatasetInfo, Finding, ImageSet, find_file, missing, require_split
+from deepfer.data.images import class_files, in_order, read_set
+from deepfer.errors import DataError
+from deepfer.labels import Expression
+
+_LICENCE = "Research only, by agreement with the publishers; no redistribution."
+_CITATION = (
+    "Lucey et al., The Extended Cohn-Kanade Dataset (CK+), CVPR workshops 2010; "
+    "Kanade, Cohn and Tian, Comprehensive database for facial expression analysis, FG 2000."
+)
+_LABELS = {
+    "anger": Expression.ANGRY,
+    "contempt": Expression.CONTEMPT,
+    "disgust": Expression.DISGUST,
+    "fear": Expression.FEAR,
+    "happy": Expression.HAPPY,
+    "sadness": Expression.SAD,
+    "surprise": Expression.SURPRISE,
+}
+
+
+class CkPlus48:
+    """CK+48: the last three frames of each labelled sequence, 48x48 gray, in class folders."""
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        name="ckplus",
+        title="CK+48 (Extended Cohn-Kanade, last three frames, 48x48)",
+        source="The publishers' page for CK+; the 48-pixel crops are on Kaggle as CK+48",
+        licence=_LICENCE,
+        citation=_CITATION,
+        layout=("<class>/S010_004_00000017.png: subject, sequence, frame",),
+        labels=_LABELS,
+        counts={"all": 981},
+        groups="subject",
+        faults=(
+            "three nearly equal frames per sequence: random splits put twins on both sides",
+            "has no neutral, and contempt instead",
+            "folder names sort differently from the label order that is often printed with them",
+        ),
+    )
+    splits: tuple[str, ...] = ("all",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = find_file(root, ("anger", "CK+48/anger"), self.info).parent
+
+    def load(self, split: str) -> ImageSet:
+        """Read all frames; see `Dataset.load`."""
+        require_split(self, split)
+        files = class_files(self.root, self.info.labels, self.info.name)
+        for path, _ in files:
+            if len(path.stem.split("_")) != 3:
+                raise DataError(
+                    f"ckplus: {path} is not named subject_sequence_frame, so its subject is "
+                    "unknown; restore the publishers' name"
+                )
+        return read_set(
+            files,
+            root=self.root,
+            name=self.info.name,
+            expressions=in_order(_LABELS.values()),
+            subjects=[path.stem.split("_")[0] for path, _ in files],
+        )
+
+    def faults(self) -> Iterator[Finding]:
+        """Count sequences, and those that do not have three frames."""
+        frames: dict[str, int] = {}
+        for name in self.load("all").ids:
+            sequence = Path(name).stem.rsplit("_", 1)[0]
+            frames[sequence] = frames.get(sequence, 0) + 1
+        yield Finding("sequences", str(len(frames)), "327")
+        odd = sum(n != 3 for n in frames.values())
+        yield Finding("sequences without exactly three frames", str(odd), "0")
+
+
+class CkPlusPeaks:
+    """CK+ as single images listed in ``labels.csv``: neutral first frames and peaks."""
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        name="ckplus_peaks",
+        title="CK+ neutral and peak frames",
+        source="Made from CK+ originals, which are available from the publishers' page",
+        licence=_LICENCE,
+        citation=_CITATION,
+        layout=("labels.csv: file,subject,sequence,frame,expression", "the files it names"),
+        labels={**{str(e): e for e in Expression}, **_LABELS},
+        counts={"all": 617},
+        groups="subject",
+        faults=("neutral and peak of one sequence show the same person minutes apart",),
+    )
+    splits: tuple[str, ...] = ("all",)
+
+    def __init__(self, root: Path) -> None:
+        names = ("labels.csv", "ckplus_peaks/labels.csv")
+        self.path = find_file(root, names, self.info)
+
+    def load(self, split: str) -> ImageSet:
+        """Read all images; see `Dataset.load`."""
+        require_split(self, split)
+        files, subjects = [], []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            for line, row in enumerate(csv.DictReader(file), start=2):
+                label = (row.get("expression") or "").casefold()
+                if not row.get("file") or not row.get("subject") or label not in self.info.labels:
+                    raise DataError(
+                        f"ckplus_peaks: {self.path}: line {line}: expected file, subject and a "
+                        f"known expression, found {label or 'none'!r}; mend the line"
+                    )
+                path = self.path.parent / row["file"]
+                if not path.is_file():
+                    raise missing(path, self.info)
+                files.append((path, self.info.labels[label]))
+                subjects.append(row["subject"])
+        return read_set(
+            files,
+            root=self.path.parent,
+            name=self.info.name,
+            expressions=in_order(e for _, e in files),
+            subjects=subjects,
+        )
+
+    def faults(self) -> Iterator[Finding]:
+        """Nothing beyond what every check looks at."""
+        yield from ()

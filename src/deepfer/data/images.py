@@ -1,0 +1,99 @@
+"""Reading image files, shared by every data set that is distributed as such."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from deepfer.data.base import ImageSet
+from deepfer.errors import DataError
+from deepfer.labels import Expression
+from deepfer.types import Image
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
+def read_image(path: Path, name: str) -> Image:
+    """Return a data set's image as uint8 (H, W) gray or (H, W, 3) RGB.
+
+    Raises:
+        DataError: The file is not an image or is damaged; names it.
+    """
+    try:
+        with PillowImage.open(path) as picture:
+            mode = "L" if picture.mode in {"1", "L", "LA", "I;16", "I"} else "RGB"
+            return np.asarray(picture.convert(mode))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
+        raise DataError(
+            f"{name}: {path} cannot be read as an image; copy it again from the source or delete it"
+        ) from None
+
+
+def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
+    """Return one array where all images have one shape, else the list."""
+    return np.stack(images) if len({i.shape for i in images}) == 1 else images
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files directly in a folder, sorted by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def read_set(
+    files: Sequence[tuple[Path, Expression]],
+    *,
+    root: Path,
+    name: str,
+    expressions: tuple[Expression, ...],
+    subjects: Sequence[str] | None = None,
+) -> ImageSet:
+    """Read labelled image files.
+
+    Args:
+        files: Paths with their expressions, in the order of the result.
+        root: Ids are paths below it.
+        name: The data set's name, for messages.
+        expressions: The expressions that labels count in.
+        subjects: One per file, where known.
+
+    Raises:
+        DataError: There are no files, or one is damaged.
+    """
+    if not files:
+        raise DataError(f"{name}: no images below {root}; see `deepfer data info {name}`")
+    return ImageSet(
+        images=stack([read_image(path, name) for path, _ in files]),
+        labels=np.array([expressions.index(e) for _, e in files], dtype=np.int64),
+        expressions=expressions,
+        ids=tuple(path.relative_to(root).as_posix() for path, _ in files),
+        subjects=None if subjects is None else tuple(subjects),
+    )
+
+
+def class_files(
+    root: Path, labels: Mapping[str, Expression], name: str
+) -> list[tuple[Path, Expression]]:
+    """List ``root/<label>/*``, sorted; folder names are matched without regard to case.
+
+    Raises:
+        DataError: A folder's name is no label of the data set.
+    """
+    folded = {label.casefold(): expression for label, expression in labels.items()}
+    files: list[tuple[Path, Expression]] = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in "._"):
+        if folder.name.casefold() not in folded:
+            raise DataError(
+                f"{name}: {folder} is not named after an expression; "
+                f"rename it to one of {', '.join(labels)}"
+            )
+        files += [(path, folded[folder.name.casefold()]) for path in image_files(folder)]
+    return files
+
+
+def in_order(expressions: Iterable[Expression]) -> tuple[Expression, ...]:
+    """Return the expressions that occur, in canonical order."""
+    present = set(expressions)
+    return tuple(e for e in Expression if e in present)

@@ -1,0 +1,230 @@
+"""A model file and a data set to predictions, figures and a confusion matrix.
+
+Nothing is dropped in silence: a face that is not found is reported in its own figure, and images
+of an expression that the model does not know are counted and named.
+"""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer import metrics
+from deepfer.align import align
+from deepfer.classify import Classifier
+from deepfer.data.base import ImageSet
+from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013
+from deepfer.detect import FaceDetector
+from deepfer.errors import DataError
+from deepfer.files import git_commit, write_text
+from deepfer.labels import Expression
+from deepfer.preprocess import to_pixels
+from deepfer.types import Image
+
+_CANVAS = 160  # pixels per 48 of the face, for the test through detection
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model did on one split.
+
+    Attributes:
+        model: The model's name.
+        data: Such as ``fer2013 test``.
+        fingerprint: Of the images and labels.
+        labels: The expressions that rows and columns of the confusion matrix count in.
+        ids: Names of the images that were classified.
+        true: int64 (N,), positions in `labels`.
+        probabilities: float32 (N, K), calibrated.
+        figures: Figures by name; shares run from 0 to 1.
+    """
+
+    model: str
+    data: str
+    fingerprint: str
+    labels: tuple[Expression, ...]
+    ids: tuple[str, ...]
+    true: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    figures: dict[str, float]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 (N,), positions in `labels`."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def confusion(self) -> metrics.Counts:
+        """(K, K) counts, rows true, columns predicted."""
+        return metrics.confusion_matrix(self.true, self.predicted, len(self.labels))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the single predictions, JSON-ready."""
+        recall, precision, f1 = (
+            f(self.confusion) for f in (metrics.recalls, metrics.precisions, metrics.f1_scores)
+        )
+        return {
+            "model": self.model,
+            "data": self.data,
+            "fingerprint": self.fingerprint,
+            "commit": git_commit(),
+            "images": len(self.true),
+            "figures": {name: round(value, 6) for name, value in self.figures.items()},
+            "per_expression": {
+                str(label): {
+                    "images": int(self.confusion[i].sum()),
+                    "recall": None if np.isnan(recall[i]) else round(float(recall[i]), 4),
+                    "precision": round(float(precision[i]), 4),
+                    "f1": round(float(f1[i]), 4),
+                }
+                for i, label in enumerate(self.labels)
+            },
+            "confusion": self.confusion.tolist(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``metrics.json``, ``predictions.csv`` and ``confusion_matrix.csv``."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "metrics.json", json.dumps(self.to_json(), indent=2) + "\n")
+        rows = [
+            [name, self.labels[t], self.labels[p], *(f"{x:.6f}" for x in row)]
+            for name, t, p, row in zip(
+                self.ids, self.true, self.predicted, self.probabilities, strict=True
+            )
+        ]
+        header = ["image", "true", "predicted", *self.labels]
+        write_text(folder / "predictions.csv", _csv([header, *rows]))
+        counts = [[a, *row] for a, row in zip(self.labels, self.confusion.tolist(), strict=True)]
+        write_text(
+            folder / "confusion_matrix.csv", _csv([["true \\ predicted", *self.labels], *counts])
+        )
+
+
+def evaluate(classifier: Classifier, images: ImageSet, *, data: str) -> Evaluation:
+    """Classify a split's images as whole face crops.
+
+    Args:
+        classifier: The model.
+        images: The split.
+        data: What to call it.
+
+    Raises:
+        DataError: No image shows an expression that the model knows.
+    """
+    images, unknown = _known(images, classifier.info.labels, data)
+    pixels = to_pixels(images.images, classifier.info.input)
+    result = _measured(classifier, images, pixels, data)
+    if unknown:
+        result.figures["images of unknown expressions"] = unknown
+    return result
+
+
+def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) -> Evaluation:
+    """Classify a split's faces through detection and alignment, as photos are.
+
+    Each face is placed on a plain canvas (160x160 for a 48-pixel face), searched, aligned and
+    classified. Figures are those of the faces found; ``found`` is their share, and ``accuracy
+    before detection`` that of the same faces taken as whole crops.
+    """
+    images, _ = _known(images, classifier.info.labels, data)
+    detector, spec = FaceDetector(), classifier.info.input
+    found, crops = [], []
+    for i, image in enumerate(images.images):
+        canvas = _on_canvas(image)
+        faces = detector(canvas)
+        if faces:
+            centre = np.array(canvas.shape[1::-1]) / 2
+            nearest = min(faces, key=lambda f: float(np.abs(_centre(f.box) - centre).sum()))
+            assert nearest.landmarks is not None  # noqa: S101
+            crops.append(align(canvas, nearest.landmarks, spec.height))
+            found.append(i)
+    if not found:
+        raise DataError(f"{data}: no face was found on any image")
+    total, images = len(images), images.take(np.array(found))
+    result = _measured(classifier, images, to_pixels(crops, spec), data)
+    whole = evaluate(classifier, images, data=data)
+    result.figures["found"] = len(found) / total
+    result.figures["accuracy before detection"] = whole.figures["accuracy"]
+    return result
+
+
+def fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> dict[str, float]:
+    """Return what is particular to FER2013: without leaked images, and by FER+ majority.
+
+    The FER+ majority is the most voted answer where that is an expression the model knows;
+    ties go to the first column, as in the FER+ paper's code.
+    """
+    correct = result.predicted == result.true
+    own = ~dataset.leaked(split)
+    figures = {"accuracy without images that stand in train": float(correct[own].mean())}
+    votes = dataset.load(split).votes
+    if votes is not None:
+        top = votes.argmax(axis=1)
+        names = [*VOTE_EXPRESSIONS, None, None]
+        position = np.array(
+            [result.labels.index(n) if n in result.labels else -1 for n in names], dtype=np.int64
+        )
+        majority = position[top]
+        counted = majority >= 0
+        figures["FER+ majority accuracy"] = float(
+            (result.predicted[counted] == majority[counted]).mean()
+        )
+        figures["FER+ majority images"] = float(counted.sum())
+    return figures
+
+
+def _measured(
+    classifier: Classifier, images: ImageSet, pixels: NDArray[np.uint8], data: str
+) -> Evaluation:
+    probabilities = classifier(pixels)
+    labels = classifier.info.labels
+    place = np.array([labels.index(e) if e in labels else -1 for e in images.expressions])
+    true = place[images.labels]
+    confusion = metrics.confusion_matrix(true, probabilities.argmax(axis=1), len(labels))
+    figures = {
+        "accuracy": metrics.accuracy(confusion),
+        "macro F1": metrics.macro_f1(confusion),
+        "UAR": metrics.uar(confusion),
+        "ECE": metrics.calibration_error(probabilities, true),
+        "NLL": metrics.log_loss(probabilities, true),
+    }
+    return Evaluation(
+        model=classifier.info.name,
+        data=data,
+        fingerprint=images.fingerprint(),
+        labels=labels,
+        ids=images.ids,
+        true=true,
+        probabilities=probabilities,
+        figures=figures,
+    )
+
+
+def _known(images: ImageSet, labels: tuple[Expression, ...], data: str) -> tuple[ImageSet, int]:
+    """Return the images of expressions that the model knows, and how many are left out."""
+    known = np.array([e in labels for e in images.expressions])[images.labels]
+    if not known.any():
+        raise DataError(f"{data}: shows none of the model's expressions ({', '.join(labels)})")
+    return images.take(known), int((~known).sum())
+
+
+def _on_canvas(image: Image) -> Image:
+    height, width = image.shape[:2]
+    margin = round(max(height, width) * (_CANVAS - 48) / 96)
+    padding = [(margin, margin), (margin, margin), (0, 0)][: image.ndim]
+    return np.pad(image, padding, constant_values=127)
+
+
+def _centre(box: tuple[int, int, int, int]) -> NDArray[np.float64]:
+    return np.array([box[0] + box[2] / 2, box[1] + box[3] / 2])
+
+
+def _csv(rows: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,137 @@
+"""Photos to pixels: the only place where image files are decoded for recognition."""
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from glob import glob
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+
+from deepfer.errors import InputError
+from deepfer.types import Image
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+)
+MAX_PIXELS = 200_000_000
+"""Pictures above this size are refused before they are decoded."""
+
+Source: TypeAlias = str | Path | bytes | PillowImage.Image | Image
+
+
+def read_photo(source: Source, name: str | None = None) -> Image:
+    """Decode one photo.
+
+    Args:
+        source: A path, the bytes of an image file, a Pillow image, or uint8 pixels (H, W) or
+            (H, W, 3) RGB, which are returned as they are.
+        name: What error messages call it; the path by default.
+
+    Returns:
+        uint8 (H, W) or (H, W, 3) RGB, turned upright as its EXIF data says. Transparent parts
+        become white; 16-bit values are scaled to 8 bits; of animations, the first frame.
+
+    Raises:
+        InputError: The file is missing, empty, no image, cut short or too large.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked_array(source)
+    name = name or source_name(source)
+    try:
+        if isinstance(source, PillowImage.Image):
+            return _to_array(source, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+            with PillowImage.open(file) as picture:
+                return _to_array(picture, name)
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: is a folder, not an image") from None
+    except PermissionError:
+        raise InputError(f"{name}: may not be read; change its permissions") from None
+    except PillowImage.DecompressionBombError:
+        raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels; make it smaller") from None
+    except UnidentifiedImageError:
+        empty = len(source) == 0 if isinstance(source, bytes) else Path(source).stat().st_size == 0  # type: ignore[arg-type]
+        found = "the file is empty" if empty else "not an image that can be read"
+        raise InputError(f"{name}: {found}; give a JPEG, PNG, WebP, TIFF, BMP or GIF") from None
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise InputError(f"{name}: damaged or cut short ({error}); copy it again") from None
+
+
+def source_name(source: Source) -> str:
+    """Return what a result calls its picture: the path as given, or ``-`` without one."""
+    return str(source) if isinstance(source, str | Path) else "-"
+
+
+def expand(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the image files that files, folders (recursive) and glob patterns stand for.
+
+    Files are yielded whatever their name; from folders and patterns only image files are taken,
+    sorted, hidden ones left out. ``-`` is yielded as it is.
+
+    Yields:
+        The path, and a relative name for a copy: the path below the folder, or the file's name.
+
+    Raises:
+        InputError: A folder or pattern holds no images.
+    """
+    for path in paths:
+        if Path(path).is_dir():
+            found = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
+            yield from ((str(p), p.relative_to(path).as_posix()) for p in found)
+        elif not Path(path).exists() and any(c in path for c in "*?["):
+            matches = map(Path, glob(path, recursive=True))  # noqa: PTH207 (may be absolute)
+            found = sorted(p for p in matches if _is_photo(p))
+            yield from ((str(p), p.name) for p in found)
+        else:
+            yield path, "stdin" if path == "-" else Path(path).name
+            continue
+        if not found:
+            raise InputError(f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+
+
+def _is_photo(path: Path, below: Path | None = None) -> bool:
+    parts = path.relative_to(below).parts if below else path.parts[-1:]
+    hidden = any(part.startswith(".") for part in parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+
+
+def _checked_array(pixels: Image) -> Image:
+    shape_ok = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if pixels.dtype != np.uint8 or not shape_ok or pixels.size == 0:
+        raise InputError(
+            f"expected uint8 pixels (H, W) or (H, W, 3) RGB, got {pixels.dtype} {pixels.shape}"
+        )
+    return pixels
+
+
+def _to_array(picture: PillowImage.Image, name: str) -> Image:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise InputError(
+            f"{name}: {picture.width}x{picture.height} is more than {MAX_PIXELS:,} pixels; "
+            "make it smaller"
+        )
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
+        return _scaled(np.asarray(upright))
+    if upright.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in upright.info:
+        color = upright.convert("RGBA")
+        white = PillowImage.new("RGBA", color.size, "white")
+        upright = PillowImage.alpha_composite(white, color)
+    return np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
+
+
+def _scaled(values: np.ndarray) -> Image:
+    """Bring integers of 16 bits, or floats of 0 to 1, to 8 bits."""
+    if values.dtype.kind == "f":
+        factor = 255.0 if values.max() <= 1 else 1.0
+    else:
+        factor = 255 / 65535 if values.max() > 255 else 1.0
+    return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)

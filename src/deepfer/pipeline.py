@@ -1,0 +1,159 @@
+"""The main path: photo, faces, aligned crops, network input, probabilities, result.
+
+Only this file knows the order of the stages; the stages do not know each other.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.align import align
+from deepfer.classify import Classifier
+from deepfer.detect import FaceDetector, whole_picture
+from deepfer.errors import InputError
+from deepfer.labels import Expression
+from deepfer.media import Source, read_photo, source_name
+from deepfer.preprocess import to_pixels
+from deepfer.types import Face, FaceExpression, Image, Prediction
+
+_GROUP = 16  # photos whose faces are classified together
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A photo after detection: its faces and their network pixels."""
+
+    source: str
+    width: int
+    height: int
+    faces: list[Face]
+    pixels: NDArray[np.uint8]
+
+
+class Recognizer:
+    """Finds faces in photos and tells their expressions.
+
+    Args:
+        model: A model file; None for the one that comes with the package.
+        detect: False to take each photo as one face crop, without searching it.
+        min_score: Faces whose detector score (0 to 1) is below are left out.
+        min_face: Faces narrower than this many pixels are left out.
+        detect_size: Long side in pixels at which photos are searched; see `FaceDetector`.
+
+    Raises:
+        ModelFileError: The model file cannot be used.
+
+    Example:
+        >>> from deepfer import Recognizer
+        >>> prediction = Recognizer().recognize("examples/astronaut.png")
+        >>> str(prediction.faces[0].expression)
+        'happy'
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        detect: bool = True,
+        min_score: float = 0.75,
+        min_face: int = 0,
+        detect_size: int = 640,
+    ) -> None:
+        self._classifier = Classifier(None if model is None else Path(model))
+        self._find: Callable[[Image], list[Face]] = (
+            FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture
+        )
+        self._min_face = min_face
+
+    @property
+    def model(self) -> str:
+        """The name of the model that classifies."""
+        return self._classifier.info.name
+
+    @property
+    def labels(self) -> tuple[Expression, ...]:
+        """The expressions that the model tells apart."""
+        return self._classifier.info.labels
+
+    def recognize(self, source: Source) -> Prediction:
+        """Recognise all faces of one photo.
+
+        Args:
+            source: A path, the bytes of an image file, a Pillow image, or uint8 pixels (H, W)
+                or (H, W, 3) RGB.
+
+        Raises:
+            InputError: The photo cannot be read.
+        """
+        return self._classify([self._prepare(source)])[0]
+
+    def recognize_many(
+        self, sources: Iterable[Source], *, workers: int | None = None
+    ) -> Iterator[Prediction | InputError]:
+        """Recognise many photos: prepared in parallel, classified in batches.
+
+        Memory does not grow with the number of photos.
+
+        Args:
+            sources: As for `recognize`.
+            workers: Photos that are prepared at the same time; the number of cores by default.
+
+        Yields:
+            One result per source, in order. For a photo that cannot be read it is the error,
+            which the caller may raise, tell or count.
+        """
+        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+            waiting = iter(sources)
+            queue: deque[Future[_Prepared | InputError]] = deque(
+                pool.submit(self._try, source) for source in islice(waiting, 2 * _GROUP)
+            )
+            while queue:
+                group = [queue.popleft().result() for _ in range(min(len(queue), _GROUP))]
+                queue.extend(pool.submit(self._try, s) for s in islice(waiting, len(group)))
+                done = iter(self._classify([p for p in group if isinstance(p, _Prepared)]))
+                for item in group:
+                    yield next(done) if isinstance(item, _Prepared) else item
+
+    def _try(self, source: Source) -> _Prepared | InputError:
+        try:
+            return self._prepare(source)
+        except InputError as error:
+            return error
+
+    def _prepare(self, source: Source) -> _Prepared:
+        photo = read_photo(source)
+        faces = [face for face in self._find(photo) if face.box[2] >= self._min_face]
+        spec = self._classifier.info.input
+        crops = [
+            photo if face.landmarks is None else align(photo, face.landmarks, spec.height)
+            for face in faces
+        ]
+        height, width = photo.shape[:2]
+        return _Prepared(source_name(source), width, height, faces, to_pixels(crops, spec))
+
+    def _classify(self, photos: list[_Prepared]) -> list[Prediction]:
+        """Classify the faces of several photos in one go."""
+        if not photos:
+            return []
+        probabilities = self._classifier(np.concatenate([photo.pixels for photo in photos]))
+        rows = iter(probabilities.tolist())
+        return [
+            Prediction(
+                source=photo.source,
+                width=photo.width,
+                height=photo.height,
+                model=self.model,
+                faces=tuple(
+                    FaceExpression(face, dict(zip(self.labels, next(rows), strict=True)))
+                    for face in photo.faces
+                ),
+            )
+            for photo in photos
+        ]

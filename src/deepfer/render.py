@@ -1,0 +1,94 @@
+"""Draw a prediction onto its photo."""
+
+import io
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from deepfer.labels import Expression
+from deepfer.types import FaceExpression, Image, Prediction
+
+COLORS: dict[Expression, str] = {
+    # Okabe and Ito's palette, which colour-blind readers can tell apart
+    Expression.ANGRY: "#D55E00",
+    Expression.DISGUST: "#009E73",
+    Expression.FEAR: "#CC79A7",
+    Expression.HAPPY: "#F0E442",
+    Expression.SAD: "#0072B2",
+    Expression.SURPRISE: "#E69F00",
+    Expression.NEUTRAL: "#FFFFFF",
+    Expression.CONTEMPT: "#56B4E9",
+}
+_DARK = {Expression.SAD, Expression.ANGRY}  # backgrounds that need white text
+
+
+def annotate(photo: Image, prediction: Prediction) -> PillowImage.Image:
+    """Return a copy of the photo with a box and a label on every face.
+
+    Args:
+        photo: uint8 (H, W) or (H, W, 3) RGB, the picture that was recognised.
+        prediction: Its faces.
+    """
+    picture = PillowImage.fromarray(np.asarray(photo)).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    taken: list[tuple[float, float, float, float]] = []
+    for face in prediction.faces:
+        _box(draw, face, line=max(1, round(min(picture.size) / 300)))
+    for face in prediction.faces:
+        taken.append(_label(draw, face, picture.size, taken))
+    return picture
+
+
+def encode(picture: PillowImage.Image, suffix: str) -> bytes:
+    """Return a picture as the bytes of a JPEG (for ``.jpg`` and ``.jpeg``) or PNG file."""
+    buffer = io.BytesIO()
+    kind = "JPEG" if suffix.lower() in {".jpg", ".jpeg", ".jfif"} else "PNG"
+    picture.save(buffer, kind, quality=92)
+    return buffer.getvalue()
+
+
+def _box(draw: ImageDraw.ImageDraw, face: FaceExpression, line: int) -> None:
+    x, y, width, height = face.face.box
+    corners = (x, y, x + width - 1, y + height - 1)
+    draw.rectangle(corners, outline="black", width=line + 2)
+    draw.rectangle(
+        [c + d for c, d in zip(corners, (1, 1, -1, -1), strict=True)]
+        if width > 4 and height > 4
+        else corners,
+        outline=COLORS[face.expression],
+        width=line,
+    )
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    face: FaceExpression,
+    size: tuple[int, int],
+    taken: list[tuple[float, float, float, float]],
+) -> tuple[float, float, float, float]:
+    """Draw the label above or below the box, inside the picture, clear of earlier labels."""
+    x, y, width, height = face.face.box
+    text = f"{face.expression} {face.probability:.0%}"
+    font = ImageFont.load_default(max(10, min(width / 5, min(size) / 18)))
+    text_width = draw.textlength(text, font) + 6
+    text_height = font.getbbox("Ag")[3] + 4
+    left = min(max(0, x + width / 2 - text_width / 2), max(0, size[0] - text_width))
+
+    def place(top: float) -> tuple[float, float, float, float]:
+        top = min(max(0, top), max(0, size[1] - text_height))
+        return (left, top, left + text_width, top + text_height)
+
+    above, below = y - text_height, y + height
+    candidates = [place(above), place(below)]
+    candidates += [place(above - k * text_height) for k in (1, 2)]
+    candidates += [place(below + k * text_height) for k in (1, 2)]
+    spot = next((c for c in candidates if not any(_overlap(c, t) for t in taken)), candidates[0])
+    draw.rectangle(spot, fill=COLORS[face.expression], outline="black")
+    ink = "white" if face.expression in _DARK else "black"
+    draw.text((spot[0] + 3, spot[1] + 1), text, fill=ink, font=font)
+    return spot
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

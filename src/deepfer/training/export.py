@@ -1,0 +1,169 @@
+"""A trained network to a model file: exported, calibrated on validation, compared with torch."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deepfer import metrics
+from deepfer.classify import Classifier, softmax
+from deepfer.data import load_training_sets
+from deepfer.errors import CheckpointError
+from deepfer.modelfile import InputSpec, ModelInfo
+from deepfer.models.base import Network
+from deepfer.preprocess import normalize, to_pixels
+from deepfer.training import checkpoint
+from deepfer.training.recipe import from_json
+
+TOLERANCE = 1e-4
+
+
+def export(
+    source: Path,
+    target: Path,
+    *,
+    name: str,
+    root: Path | None,
+    training_data: str = "",
+    licence: str = "",
+) -> tuple[ModelInfo, float]:
+    """Write a model file.
+
+    One temperature is fitted on the validation split, and the file is compared with torch on it
+    before it takes its name.
+
+    Args:
+        source: A run folder or a checkpoint.
+        target: The ``.onnx`` file to write.
+        name: What the model calls itself.
+        root: Folder that holds the data set it was trained on.
+        training_data: What to say about it; the data set's name by default.
+        licence: Terms of the weights.
+
+    Returns:
+        What the file says about itself, and the largest difference from torch's logits.
+
+    Raises:
+        CheckpointError: The run cannot be read, or the file's answers differ from torch's.
+        DataError: The validation split cannot be read.
+    """
+    network, description = checkpoint.load_network(source)
+    recipe = from_json(description["recipe"], str(source))
+    _, val = load_training_sets(recipe.dataset, root, recipe.dataset_options, seed=recipe.seed)
+    spec = InputSpec(**description["input"])
+    pixels = to_pixels(val.images, spec)
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    info = ModelInfo(
+        name=name,
+        labels=checkpoint.labels_of(description),
+        input=spec,
+        training_data=training_data or f"{recipe.dataset}, {description['data']['train']}",
+        licence=licence,
+        recipe=recipe.fingerprint(),
+    )
+    try:
+        _to_onnx(network, info, partial)
+        logits = Classifier(partial).logits(pixels)
+        difference = _difference(network, normalize(pixels[:512], spec), logits[:512])
+        if difference > TOLERANCE:
+            raise CheckpointError(
+                f"{source}: the exported network differs from torch by {difference:.1e}, "
+                f"more than {TOLERANCE:.0e}; report this with the run folder"
+            )
+        info = _calibrated(info, logits, val.labels)
+        _set_metadata(partial, info)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return info, difference
+
+
+def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> float:
+    """Return the temperature with the least mean negative log likelihood.
+
+    Source:
+        Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
+    """
+    scores, labels = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(true)
+    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(scores / log_t.exp(), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(log_t.exp())
+
+
+class _WithTheta(nn.Module):
+    """Gives the attention's affine maps as a second output."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
+        theta = self.network.theta(faces)
+        logits = self.network(faces)
+        return (logits,) if theta is None else (logits, theta)
+
+
+def _to_onnx(network: Network, info: ModelInfo, path: Path) -> None:
+    example = torch.zeros(2, 1, info.input.height, info.input.width)
+    outputs = ["logits"] if network.theta(example) is None else ["logits", "theta"]
+    torch.onnx.export(
+        _WithTheta(network).eval(),
+        (example,),
+        str(path),
+        input_names=["faces"],
+        output_names=outputs,
+        opset_version=20,
+        dynamo=True,
+        external_data=False,
+        dynamic_shapes=({0: torch.export.Dim("n")},),
+        verbose=False,
+    )
+    _set_metadata(path, info)
+
+
+def _set_metadata(path: Path, info: ModelInfo) -> None:
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, info.to_metadata())
+    for node in model.graph.node:  # the exporter leaves source paths of this machine there
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.save(model, str(path))
+
+
+def _difference(network: Network, faces: NDArray[np.float32], logits: Any) -> float:
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(faces)).numpy()
+    return float(np.abs(expected - logits).max())
+
+
+def _calibrated(info: ModelInfo, logits: NDArray[np.float32], true: NDArray[np.int64]) -> ModelInfo:
+    temperature = fit_temperature(logits, true)
+    probabilities = softmax(logits / temperature)
+    figures = {
+        "validation accuracy": float((logits.argmax(axis=1) == true).mean()),
+        "validation ECE": metrics.calibration_error(probabilities, true),
+        "validation NLL": metrics.log_loss(probabilities, true),
+    }
+    return ModelInfo(
+        name=info.name,
+        labels=info.labels,
+        input=info.input,
+        temperature=temperature,
+        training_data=info.training_data,
+        licence=info.licence,
+        recipe=info.recipe,
+        figures={name: round(value, 6) for name, value in figures.items()},
+    )
