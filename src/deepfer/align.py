@@ -64,8 +64,9 @@ def similarity(
 
     Example:
         >>> square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-        >>> similarity(square, square * 2 + 3)
-        ((2+0j), (3+3j))
+        >>> turn, shift = similarity(square, square * 2 + 3)
+        >>> f"{turn:.1f} {shift:.1f}"
+        '2.0+0.0j 3.0+3.0j'
     """
     p, q = (points[:, 0] + 1j * points[:, 1] for points in (source, target))
     p_mean, q_mean = p.mean(), q.mean()

@@ -1,6 +1,7 @@
 """Draw a prediction onto its photo."""
 
 import io
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -20,6 +21,9 @@ COLORS: dict[Expression, str] = {
     Expression.NEUTRAL: "#FFFFFF",
     Expression.CONTEMPT: "#56B4E9",
 }
+Rectangle: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
 _DARK = {Expression.SAD, Expression.ANGRY}  # backgrounds that need white text
 
 
@@ -32,11 +36,12 @@ def annotate(photo: Image, prediction: Prediction) -> PillowImage.Image:
     """
     picture = PillowImage.fromarray(np.asarray(photo)).convert("RGB")
     draw = ImageDraw.Draw(picture)
-    taken: list[tuple[float, float, float, float]] = []
+    labels: list[Rectangle] = []
+    boxes = [_corners(face) for face in prediction.faces]
     for face in prediction.faces:
         _box(draw, face, line=max(1, round(min(picture.size) / 300)))
     for face in prediction.faces:
-        taken.append(_label(draw, face, picture.size, taken))
+        labels.append(_label(draw, face, picture.size, labels, boxes))
     return picture
 
 
@@ -49,8 +54,8 @@ def encode(picture: PillowImage.Image, suffix: str) -> bytes:
 
 
 def _box(draw: ImageDraw.ImageDraw, face: FaceExpression, line: int) -> None:
-    x, y, width, height = face.face.box
-    corners = (x, y, x + width - 1, y + height - 1)
+    _, _, width, height = face.face.box
+    corners = _corners(face)
     draw.rectangle(corners, outline="black", width=line + 2)
     draw.rectangle(
         [c + d for c, d in zip(corners, (1, 1, -1, -1), strict=True)]
@@ -65,9 +70,10 @@ def _label(
     draw: ImageDraw.ImageDraw,
     face: FaceExpression,
     size: tuple[int, int],
-    taken: list[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """Draw the label above or below the box, inside the picture, clear of earlier labels."""
+    labels: list[Rectangle],
+    boxes: list[Rectangle],
+) -> Rectangle:
+    """Draw the label above or below the box, inside the picture, clear of labels and faces."""
     x, y, width, height = face.face.box
     text = f"{face.expression} {face.probability:.0%}"
     font = ImageFont.load_default(max(10, min(width / 5, min(size) / 18)))
@@ -75,7 +81,7 @@ def _label(
     text_height = font.getbbox("Ag")[3] + 4
     left = min(max(0, x + width / 2 - text_width / 2), max(0, size[0] - text_width))
 
-    def place(top: float) -> tuple[float, float, float, float]:
+    def place(top: float) -> Rectangle:
         top = min(max(0, top), max(0, size[1] - text_height))
         return (left, top, left + text_width, top + text_height)
 
@@ -83,12 +89,19 @@ def _label(
     candidates = [place(above), place(below)]
     candidates += [place(above - k * text_height) for k in (1, 2)]
     candidates += [place(below + k * text_height) for k in (1, 2)]
-    spot = next((c for c in candidates if not any(_overlap(c, t) for t in taken)), candidates[0])
+    clear_of_labels = [c for c in candidates if not any(_overlap(c, t) for t in labels)]
+    clear = [c for c in clear_of_labels if not any(_overlap(c, t) for t in boxes)]
+    spot = (clear or clear_of_labels or candidates)[0]
     draw.rectangle(spot, fill=COLORS[face.expression], outline="black")
     ink = "white" if face.expression in _DARK else "black"
     draw.text((spot[0] + 3, spot[1] + 1), text, fill=ink, font=font)
     return spot
 
 
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+def _corners(face: FaceExpression) -> Rectangle:
+    x, y, width, height = face.face.box
+    return (x, y, x + width - 1, y + height - 1)
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -107,7 +107,7 @@ def predict(
 def train(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
     root: Root = None,
-    run: Annotated[Optional[Path], typer.Option(help="Run folder; runs/RECIPE by default.")] = None,
+    out: Annotated[Optional[Path], typer.Option(help="Run folder; runs/RECIPE by default.")] = None,
     set_: Annotated[
         Optional[list[str]],
         typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
@@ -119,8 +119,12 @@ def train(
     from deepfer.training.recipe import load_recipe
 
     settings = load_recipe(recipe, set_ or ())
-    folder = run or Path("runs") / Path(recipe).stem
-    best = run_training(settings, root=root, run=folder, resume=resume, announce=tell)
+    folder = out or Path("runs") / Path(recipe).stem
+    try:
+        best = run_training(settings, root=root, run=folder, resume=resume, announce=tell)
+    except KeyboardInterrupt:
+        tell(f"the finished epochs are in {folder}: give the same command with --resume to go on")
+        raise
     answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
 
 

@@ -35,10 +35,8 @@ class SpatialTransformer(nn.Module):
             nn.Flatten(),
         )
         side = ((input_size - first + 1) // 2 - second + 1) // 2
+        self.hidden = nn.Sequential(nn.Linear(10 * side * side, 32), nn.ReLU(inplace=True))
         self.last = nn.Linear(32, 6)
-        self.regression = nn.Sequential(
-            nn.Linear(10 * side * side, 32), nn.ReLU(inplace=True), self.last
-        )
         self.reset()
 
     def reset(self) -> None:
@@ -49,7 +47,7 @@ class SpatialTransformer(nn.Module):
 
     def theta(self, faces: Tensor) -> Tensor:
         """Return float32 (N, 2, 3) for (N, 1, S, S) faces."""
-        values: Tensor = self.regression(self.localization(faces))
+        values: Tensor = self.last(self.hidden(self.localization(faces)))
         return values.float().view(-1, 2, 3)
 
     def forward(self, faces: Tensor, maps: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -79,8 +78,3 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
 def labels_of(description: dict[str, Any]) -> tuple[Expression, ...]:
     """Return the label order that a checkpoint was trained with."""
     return tuple(Expression(label) for label in description["labels"])
-
-
-def to_device(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Move a dictionary of tensors."""
-    return {name: tensor.to(device) for name, tensor in tensors.items()}

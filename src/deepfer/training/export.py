@@ -1,6 +1,8 @@
 """A trained network to a model file: exported, calibrated on validation, compared with torch."""
 
+import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,7 @@ def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> fl
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_t.exp())
+    return float(log_t.detach().exp())
 
 
 class _WithTheta(nn.Module):
@@ -119,18 +121,26 @@ class _WithTheta(nn.Module):
 def _to_onnx(network: Network, info: ModelInfo, path: Path) -> None:
     example = torch.zeros(2, 1, info.input.height, info.input.width)
     outputs = ["logits"] if network.theta(example) is None else ["logits", "theta"]
-    torch.onnx.export(
-        _WithTheta(network).eval(),
-        (example,),
-        str(path),
-        input_names=["faces"],
-        output_names=outputs,
-        opset_version=20,
-        dynamo=True,
-        external_data=False,
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-        verbose=False,
-    )
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns that torchvision's operators are not there
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's exporter warns about torch's own code
+            torch.onnx.export(
+                _WithTheta(network).eval(),
+                (example,),
+                str(path),
+                input_names=["faces"],
+                output_names=outputs,
+                opset_version=20,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
     _set_metadata(path, info)
 
 

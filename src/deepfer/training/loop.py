@@ -23,7 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from deepfer import metrics
 from deepfer.data import load_training_sets
-from deepfer.errors import CheckpointError, DataError
+from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.files import git_commit, write_text
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
@@ -89,9 +89,12 @@ class _Run:
             )
         self.labels = train_set.expressions
         torch.manual_seed(recipe.seed)
-        self.network = create_model(
-            recipe.model, num_classes=len(self.labels), **recipe.model_options
-        )
+        try:
+            self.network = create_model(
+                recipe.model, num_classes=len(self.labels), **recipe.model_options
+            )
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"model_options: {error}") from None
         if recipe.init:
             _start_from(self.network, recipe.init)
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
@@ -142,7 +145,9 @@ class _Run:
                 # best first: a kill between the two repeats the epoch and writes it again
                 if row["score"] > best:
                     weights = self.average.state_dict()
-                    checkpoint.save(self.folder / checkpoint.BEST, weights, self._describe(row))
+                    checkpoint.save(
+                        self.folder / checkpoint.BEST, weights, self._describe(row, confusion)
+                    )
                 self._save_last()
                 self._log(row)
             best = max(best, row["score"])
@@ -236,7 +241,7 @@ class _Run:
             [average[n] for n in floating], [current[n] for n in floating], 1 - decay
         )
 
-    def _describe(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, row: dict[str, Any], confusion: metrics.Counts) -> dict[str, Any]:
         """Return what a user of the weights must know, JSON-ready."""
         return {
             "model": self.recipe.model,
@@ -245,6 +250,7 @@ class _Run:
             "input": {"height": self.spec.height, "width": self.spec.width},
             "recipe": self.recipe.to_json(),
             "data": self.fingerprints,
+            "val_confusion": confusion.tolist(),
             **{key: value for key, value in row.items() if key not in {"score", "seconds"}},
         }
 

@@ -70,7 +70,7 @@ def dense_penalty(network: Network) -> Tensor:
     return torch.stack([layer.weight.square().sum() for layer in network.dense_layers()]).sum()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def teacher_probabilities(
     teachers: Sequence[nn.Module], faces: Tensor, options: Distill
 ) -> Tensor | None:

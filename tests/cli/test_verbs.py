@@ -1,0 +1,138 @@
+"""The other verbs, as processes."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Run, pixel_text
+from deepfer.data import list_datasets
+from deepfer.models import list_models
+
+TINY = ["--set", "epochs=2", "--set", "dataset_options.per_class=3"]
+
+
+def test_lists(deepfer: Run) -> None:
+    names = deepfer("data", "list").stdout
+    assert all(name in names for name in list_datasets())
+    models = deepfer("models").stdout
+    assert all(name in models for name in list_models())
+    assert "drawn_deep_emotion" in models
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_data_info(deepfer: Run, name: str) -> None:
+    done = deepfer("data", "info", name)
+    assert done.returncode == 0
+    for key in ("source", "licence", "citation", "layout", "labels", "splits"):
+        assert key in done.stdout
+
+
+def test_data_check(deepfer: Run, tmp_path: Path) -> None:
+    assert deepfer("data", "check", "drawn").returncode == 0
+    done = deepfer("data", "check", "fer2013", "--root", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: fer2013: ")
+    assert "fer2013.csv not found" in done.stderr
+    row = f"0,{pixel_text(0)},Training"
+    rows = ["emotion,pixels,Usage", row, f"0,{pixel_text(1)},PublicTest", "0,1 2,PrivateTest"]
+    (tmp_path / "fer2013.csv").write_text("\n".join(rows))
+    done = deepfer("data", "check", "fer2013", "--root", tmp_path)
+    assert "line 4: 2 pixels instead of 2304" in done.stderr
+    rows[3] = f"0,{pixel_text(2)},PrivateTest"
+    (tmp_path / "fer2013.csv").write_text("\n".join(rows))
+    done = deepfer("data", "check", "fer2013", "--root", tmp_path)
+    assert done.returncode == 1
+    assert "EXPECTED 28709" in done.stdout
+
+
+def test_data_draw_can_be_read_back(deepfer: Run, tmp_path: Path) -> None:
+    done = deepfer("data", "draw", "--out", "faces", "--per-class", 1, "--size", 32)
+    assert done.returncode == 0
+    faces = list((tmp_path / "faces").glob("[!m]*/*/*.png"))
+    assert len(faces) == 56
+    assert len(list((tmp_path / "faces" / "masks").rglob("*.png"))) == 56
+
+
+def test_unknown_names(deepfer: Run) -> None:
+    for arguments in (("data", "info", "affectnet"), ("train", "fer2013_best")):
+        done = deepfer(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: unknown ")
+        assert "known: " in done.stderr
+
+
+def test_recipe_with_five_mistakes_names_all_five(deepfer: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(
+        'model = "deep_emotion"\nseed = "one"\nepoch = 3\nbatch_size = 1\n'
+        '[optimizer]\nname = "rmsprop"\n'
+    )
+    done = deepfer("train", "bad.toml")
+    assert done.returncode == 1
+    assert "bad.toml: 5 problem(s)" in done.stderr
+    for name in ("dataset", "seed", "epoch", "batch_size", "optimizer.name"):
+        assert f"  {name}: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_train_export_evaluate_predict(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
+    done = deepfer("train", "drawn_deep_emotion", "--out", "run", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert "validation accuracy" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert (tmp_path / "run" / "environment.json").exists()
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+    again = deepfer("train", "drawn_deep_emotion", "--out", "run", *TINY)
+    assert again.returncode == 1
+    assert "--resume" in again.stderr
+    other = deepfer(
+        "train", "drawn_deep_emotion", "--out", "run", *TINY, "--resume", "--set", "seed=5"
+    )
+    assert other.returncode == 1
+    assert "another recipe" in other.stderr
+
+    done = deepfer("export", "run", "--to", "m.onnx", "--name", "mine@1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "differs from torch by" in done.stdout
+    assert "mine@1" in deepfer("info", "m.onnx").stdout
+    done = deepfer("evaluate", "--data", "drawn", "--model", "m.onnx", "--out", "result")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())
+    assert metrics["images"] == sum(map(sum, metrics["confusion"])) == 224
+    assert (tmp_path / "result" / "predictions.csv").read_text().count("\n") == 225
+    assert deepfer("predict", astronaut, "--model", "m.onnx").returncode == 0
+
+
+@pytest.mark.slow
+def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "train", "drawn_deep_emotion", "--out", "run"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "last.safetensors").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_damaged_checkpoints(deepfer: Run, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for content in (None, b"", b"garbage"):
+        if content is not None:
+            (tmp_path / "run" / "best.safetensors").write_bytes(content)
+        done = deepfer("export", "run", "--to", "m.onnx")
+        assert done.returncode == 1
+        assert "not a readable checkpoint" in done.stderr
+        assert not (tmp_path / "m.onnx").exists()

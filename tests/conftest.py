@@ -1,0 +1,82 @@
+"""Shared fixtures. Research data is optional: set DEEPFER_DATA to the folder that holds it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+ROOT = Path(__file__).parents[1]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    return ROOT / "examples" / "astronaut.png"
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the research data sets; tests that need it skip without it."""
+    root = os.environ.get("DEEPFER_DATA")
+    if not root:
+        pytest.skip("research data not found: set DEEPFER_DATA to the folder that holds it")
+    return Path(root)
+
+
+@pytest.fixture
+def deepfer(tmp_path: Path) -> Run:
+    """Run the command line as a user does, in an empty folder."""
+
+    def run(
+        *arguments: object, stdin: bytes | None = None, cwd: Path = tmp_path
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "deepfer", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            timeout=300,
+            check=False,
+            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"},
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return run
+
+
+@pytest.fixture
+def write_fer2013() -> Callable[..., Path]:
+    """Write a small fer2013.csv, or its later variant, and return its path."""
+
+    def write(folder: Path, rows: list[tuple[object, str, str]], *, later: bool = False) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / ("icml_face_data.csv" if later else "fer2013.csv")
+        lines = ["emotion, Usage, pixels" if later else "emotion,pixels,Usage"]
+        for emotion, pixels, usage in rows:
+            cells = [emotion, usage, pixels] if later else [emotion, pixels, usage]
+            lines.append(",".join(map(str, cells)))
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
+
+
+def pixel_text(seed: int) -> str:
+    """Return 2304 pixel values as FER2013 writes them."""
+    values = np.random.default_rng(seed).integers(0, 256, 48 * 48)
+    return " ".join(map(str, values.tolist()))
+
+
+def save_gray(path: Path, seed: int, size: int = 48) -> Path:
+    """Write a gray picture of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
+    PillowImage.fromarray(pixels).save(path)
+    return path

@@ -1,0 +1,338 @@
+"""What every data set in the table must do, on small copies made here."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import pixel_text, save_gray
+from deepfer.data import dataset_class, hold_out, list_datasets, load_training_sets, open_dataset
+from deepfer.data.base import ImageSet, check
+from deepfer.data.drawn import CHARACTERS, draw_face
+from deepfer.data.fer2013 import VOTE_NAMES
+from deepfer.errors import DataError, UnknownNameError
+from deepfer.labels import BASIC_EXPRESSIONS, Expression
+
+USAGES = ["Training"] * 10 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
+
+
+def fer_rows(usages: list[str] = USAGES) -> list[tuple[object, str, str]]:
+    return [(i % 7, pixel_text(i), usage) for i, usage in enumerate(usages)]
+
+
+def write_votes(path: Path, usages: list[str] = USAGES) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Usage", "Image name", *VOTE_NAMES])
+        for i, usage in enumerate(usages):
+            writer.writerow([usage, f"fer{i:07}.png", *[i % 3 + j for j in range(10)]])
+
+
+def make_fer2013(root: Path) -> None:
+    (root / "fer2013").mkdir(parents=True)
+    lines = ["emotion,pixels,Usage", *(f"{e},{p},{u}" for e, p, u in fer_rows())]
+    (root / "fer2013" / "fer2013.csv").write_text("\n".join(lines) + "\n")
+    write_votes(root / "ferplus" / "fer2013new.csv")
+
+
+def make_fer2013_images(root: Path) -> None:
+    for i, expression in enumerate(BASIC_EXPRESSIONS):
+        save_gray(root / "train" / expression / f"a{i}.png", i)
+        save_gray(root / "test" / expression / f"b{i}.jpg", 50 + i)
+
+
+def make_ckplus(root: Path) -> None:
+    for s, folder in enumerate(("anger", "contempt", "happy", "surprise")):
+        for frame in range(3):
+            save_gray(root / "CK+48" / folder / f"S{s:03}_001_{frame:08}.png", 10 * s + frame)
+
+
+def make_ckplus_peaks(root: Path) -> None:
+    rows = []
+    for s, label in enumerate(("neutral", "happy", "contempt")):
+        name = save_gray(root / "ckplus_peaks" / f"S{s:03}_001_00000001.png", s, 128).name
+        rows.append(f"{name},S{s:03},001,1,{label}")
+    header = "file,subject,sequence,frame,expression"
+    (root / "ckplus_peaks" / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def make_jaffe(root: Path) -> None:
+    for subject in ("KA", "KL"):
+        for i, label in enumerate(("AN", "DI", "FE", "HA", "SA", "SU", "NE")):
+            save_gray(root / "jaffe" / f"{subject}.{label}1.{i}.tiff", i, 256)
+
+
+def make_ferg(root: Path) -> None:
+    for character in ("aia", "bonnie", "jules", "malcolm", "mery", "ray"):
+        for i, label in enumerate(("anger", "disgust", "fear", "joy", "sadness", "surprise")):
+            folder = root / "FERG_DB_256" / character / f"{character}_{label}"
+            save_gray(folder / f"{character}_{label}_{i}.png", i, 256)
+
+
+def make_drawn(root: Path) -> None:
+    pass
+
+
+def make_folder(root: Path) -> None:
+    for split in ("train", "test"):
+        save_gray(root / split / "Happy" / "a.png", 1, 30)
+        save_gray(root / split / "sadness" / "b.png", 2, 60)
+
+
+def make_manifest(root: Path) -> None:
+    save_gray(root / "x" / "a.png", 1)
+    save_gray(root / "x" / "b.png", 2)
+    rows = ["path,expression,subject,split", "x/a.png,Happy,p1,train", "x/b.png,sad,p2,test"]
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    name.removeprefix("make_"): maker
+    for name, maker in list(globals().items())
+    if name.startswith("make_")
+}
+
+
+def test_every_data_set_has_a_small_copy() -> None:
+    assert set(MAKERS) == set(list_datasets())
+
+
+@pytest.mark.parametrize("name", list_datasets())
+class TestEveryDataset:
+    def test_images_labels_and_ids_fit(self, name: str, tmp_path: Path) -> None:
+        MAKERS[name](tmp_path)
+        dataset = open_dataset(name, tmp_path)
+        for split in dataset.splits:
+            images = dataset.load(split)
+            assert len(images) == len(images.images) == len(images.ids) > 0
+            assert len(set(images.ids)) == len(images)
+            assert images.labels.dtype == np.int64
+            assert 0 <= images.labels.min() <= images.labels.max() < len(images.expressions)
+            assert all(isinstance(e, Expression) for e in images.expressions)
+            assert all(x.dtype == np.uint8 for x in images.images)
+            assert images.fingerprint() == open_dataset(name, tmp_path).load(split).fingerprint()
+
+    def test_facts_are_complete(self, name: str, tmp_path: Path) -> None:
+        info = dataset_class(name).info
+        assert info.name == name
+        for fact in (info.title, info.source, info.licence, info.citation, *info.layout):
+            assert fact
+        assert info.labels
+
+    def test_check_reads_everything(self, name: str, tmp_path: Path) -> None:
+        MAKERS[name](tmp_path)
+        findings = check(open_dataset(name, tmp_path))
+        assert any(f.what.startswith("images in") for f in findings)
+        promised = dataset_class(name).info.counts
+        assert any(not f.ok for f in findings) == bool(promised)  # small copies are incomplete
+
+    def test_unknown_split(self, name: str, tmp_path: Path) -> None:
+        MAKERS[name](tmp_path)
+        with pytest.raises(DataError, match="no split 'dev'"):
+            open_dataset(name, tmp_path).load("dev")
+
+    def test_missing_data_says_what_to_do(self, name: str, tmp_path: Path) -> None:
+        if name == "drawn":
+            return
+        with pytest.raises(DataError, match=rf"{name}: .*(not found|--root).*"):
+            open_dataset(name, tmp_path / "nowhere")
+        with pytest.raises(DataError, match="--root"):
+            open_dataset(name, None)
+
+
+class TestFer2013:
+    def test_later_variant_is_the_same(
+        self, tmp_path: Path, write_fer2013: Callable[..., Path]
+    ) -> None:
+        first = write_fer2013(tmp_path / "a", fer_rows())
+        later = write_fer2013(tmp_path / "b", fer_rows(), later=True)
+        for split in ("train", "val", "test"):
+            one, other = (open_dataset("fer2013", p).load(split) for p in (first, later))
+            assert one.fingerprint() == other.fingerprint()
+        assert len(open_dataset("fer2013", later).load("train")) == 10
+
+    def test_votes_are_joined_by_row(self, tmp_path: Path) -> None:
+        make_fer2013(tmp_path)
+        val = open_dataset("fer2013", tmp_path).load("val")
+        assert val.votes is not None
+        assert val.votes[:, 0].tolist() == [10 % 3, 11 % 3, 12 % 3]
+        assert val.ids == ("row 10", "row 11", "row 12")
+
+    def test_votes_of_another_order_are_refused(self, tmp_path: Path) -> None:
+        make_fer2013(tmp_path)
+        write_votes(tmp_path / "ferplus" / "fer2013new.csv", USAGES[::-1])
+        with pytest.raises(DataError, match=r"line 2: .*same row order"):
+            open_dataset("fer2013", tmp_path).load("train")
+
+    def test_faults_are_found_and_can_be_excluded(
+        self, tmp_path: Path, write_fer2013: Callable[..., Path]
+    ) -> None:
+        rows = fer_rows()
+        blank = " ".join(["0"] * 2304)
+        rows[0] = (0, blank, "Training")
+        rows[2] = (5, rows[1][1], "Training")  # a copy with another label
+        rows[10] = (rows[4][0], rows[4][1], "PublicTest")  # stands in train
+        rows[13] = (rows[5][0], rows[5][1], "PrivateTest")
+        path = write_fer2013(tmp_path, rows)
+        found = {f.what: f.found for f in open_dataset("fer2013", path).faults()}
+        assert found["blank images"] == "1"
+        assert found["val images that stand in train"] == "1"
+        assert found["test images that stand in train"] == "1"
+        assert found["groups of copies with different labels"] == "1"
+        clean = open_dataset("fer2013", path, exclude_faults=True)
+        assert clean.load("train").ids == ("row 3", "row 6", "row 7", "row 8", "row 9")
+        assert len(clean.load("val")) == 3
+
+    @pytest.mark.parametrize(
+        ("row", "expected"),
+        [
+            ((0, "1 2 3", "Training"), "line 4: 3 pixels instead of 2304"),
+            ((0, "x " + pixel_text(0)[4:], "Training"), "line 4: "),
+            ((0, "256 " * 2304, "Training"), "line 4: pixel value 256 outside"),
+            ((9, pixel_text(0), "Training"), "line 4: emotion '9'"),
+            ((0, pixel_text(0), "Test"), "line 4: Usage 'Test'"),
+        ],
+    )
+    def test_bad_row_is_named_by_its_line(
+        self,
+        tmp_path: Path,
+        write_fer2013: Callable[..., Path],
+        row: tuple[object, str, str],
+        expected: str,
+    ) -> None:
+        rows = fer_rows()
+        rows[2] = row
+        path = write_fer2013(tmp_path, rows)
+        with pytest.raises(DataError) as error:
+            open_dataset("fer2013", path).load("train")
+        assert expected in str(error.value)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_missing_columns(self, tmp_path: Path) -> None:
+        (tmp_path / "fer2013.csv").write_text("a,b\n1,2\n")
+        with pytest.raises(DataError, match="line 1: expected the columns"):
+            open_dataset("fer2013", tmp_path).load("train")
+
+
+class TestNames:
+    def test_subjects(self, tmp_path: Path) -> None:
+        make_ckplus(tmp_path)
+        make_jaffe(tmp_path)
+        make_ferg(tmp_path)
+        ckplus, jaffe, ferg = (
+            open_dataset(name, tmp_path).load("all") for name in ("ckplus", "jaffe", "ferg")
+        )
+        assert set(ckplus.subjects or ()) == {"S000", "S001", "S002", "S003"}
+        assert set(jaffe.subjects or ()) == {"KA", "KL"}
+        assert jaffe.counts() == dict.fromkeys(BASIC_EXPRESSIONS, 2)
+        assert len(set(ferg.subjects or ())) == 6
+        assert ferg.counts()[Expression.HAPPY] == 6
+
+    def test_misnamed_files_are_named(self, tmp_path: Path) -> None:
+        make_jaffe(tmp_path)
+        save_gray(tmp_path / "jaffe" / "KA.XX1.99.tiff", 0)
+        with pytest.raises(DataError, match=r"KA\.XX1\.99\.tiff is not named"):
+            open_dataset("jaffe", tmp_path).load("all")
+        make_ckplus(tmp_path)
+        save_gray(tmp_path / "CK+48" / "happy" / "me.png", 0)
+        with pytest.raises(DataError, match=r"me\.png is not named"):
+            open_dataset("ckplus", tmp_path).load("all")
+
+    def test_damaged_image_is_named(self, tmp_path: Path) -> None:
+        make_folder(tmp_path)
+        (tmp_path / "train" / "Happy" / "a.png").write_bytes(b"no picture")
+        with pytest.raises(DataError, match=r"Happy/a\.png cannot be read"):
+            open_dataset("folder", tmp_path).load("train")
+
+    def test_unknown_class_folder(self, tmp_path: Path) -> None:
+        make_folder(tmp_path)
+        save_gray(tmp_path / "train" / "bored" / "a.png", 0)
+        with pytest.raises(DataError, match=r"bored is not named after an expression"):
+            open_dataset("folder", tmp_path).load("train")
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("x/a.png,bored,p,train", "unknown expression 'bored'"),
+            ("x/none.png,sad,p,train", "is no file"),
+            ("x/a.png,sad,p,dev", "unknown split 'dev'"),
+        ],
+    )
+    def test_manifest_lines_are_named(self, tmp_path: Path, line: str, expected: str) -> None:
+        make_manifest(tmp_path)
+        with (tmp_path / "manifest.csv").open("a") as file:
+            file.write(line + "\n")
+        with pytest.raises(DataError, match=f"line 4: .*{expected}"):
+            open_dataset("manifest", tmp_path)
+
+    def test_unknown_data_set_and_option(self, tmp_path: Path) -> None:
+        with pytest.raises(UnknownNameError, match="fer2013"):
+            open_dataset("affectnet", tmp_path)
+        make_jaffe(tmp_path)
+        with pytest.raises(DataError, match="votes"):
+            open_dataset("jaffe", tmp_path, votes=True)
+
+
+class TestDrawn:
+    def test_masks_cover_part_of_the_face(self) -> None:
+        for expression in BASIC_EXPRESSIONS:
+            for character in CHARACTERS:
+                face = draw_face(expression, character, size=64, seed=5)
+                assert face.image.shape == (64, 64, 3)
+                assert 0.03 < face.mask.mean() < 0.4
+
+    def test_seed_changes_the_nuisance_and_character_stays(self) -> None:
+        one, same, other = (draw_face(BASIC_EXPRESSIONS[0], "ada", seed=s) for s in (1, 1, 2))
+        assert (one.image == same.image).all()
+        assert (one.image != other.image).any()
+
+    def test_the_difference_between_expressions_lies_in_the_masks(self) -> None:
+        """With all else equal, two expressions differ mostly where the masks say so."""
+        happy, surprise = (
+            draw_face(e, "cem", size=96, seed=3) for e in (Expression.HAPPY, Expression.SURPRISE)
+        )
+        difference = np.abs(happy.image.astype(int) - surprise.image.astype(int)).sum(axis=2)
+        inside = happy.mask | surprise.mask
+        assert difference[inside].mean() > 4 * difference[~inside].mean()
+
+    def test_splits_share_no_picture(self) -> None:
+        drawn = open_dataset("drawn", None, per_class=3)
+        seen = [x.tobytes() for split in drawn.splits for x in drawn.load(split).images]
+        assert len(seen) == len(set(seen))
+
+
+class TestHoldOut:
+    def images(self, subjects: tuple[str, ...] | None) -> ImageSet:
+        n = 70
+        return ImageSet(
+            images=np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2),
+            labels=np.arange(n) % 7,
+            expressions=BASIC_EXPRESSIONS,
+            ids=tuple(map(str, range(n))),
+            subjects=subjects,
+        )
+
+    def test_stratified(self) -> None:
+        rest, held = hold_out(self.images(None), 0.2, seed=1)
+        assert set(held.counts().values()) == {2}
+        assert set(rest.ids).isdisjoint(held.ids)
+        assert len(rest) + len(held) == 70
+
+    def test_nobody_stands_on_both_sides(self) -> None:
+        subjects = tuple(f"s{i % 10}" for i in range(70))
+        rest, held = hold_out(self.images(subjects), 0.2, seed=1)
+        assert len(set(held.subjects or ())) == 2
+        assert set(rest.subjects or ()).isdisjoint(held.subjects or ())
+
+    def test_training_sets_of_data_without_validation(self, tmp_path: Path) -> None:
+        make_jaffe(tmp_path)
+        train, val = load_training_sets("jaffe", tmp_path, {"validation": 0.5}, seed=0)
+        assert set(train.subjects or ()).isdisjoint(val.subjects or ())
+
+    def test_impossible(self) -> None:
+        with pytest.raises(DataError, match="cannot hold out"):
+            hold_out(self.images(("one",) * 70), 0.1, seed=0)

@@ -1,0 +1,166 @@
+"""What every network in the table must do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from deepfer.errors import UnknownNameError
+from deepfer.models import create_model, list_models
+from deepfer.models.base import Network
+from deepfer.models.deepfer_fast import AttentionWindow
+
+FORMS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in list_models()),
+    ("deepfer", {"attention": "features"}),
+    ("deepfer", {"attention": "none", "dropout_at": "features"}),
+    ("deep_emotion", {"localization": "3x3-3x3"}),
+    ("deepfer_fast", {"attention": "none"}),
+]
+
+
+def parameters(network: Network) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def faces(network: Network, n: int) -> torch.Tensor:
+    return torch.randn(n, 1, network.input_size, network.input_size)
+
+
+@pytest.mark.parametrize(("name", "options"), FORMS)
+class TestEveryNetwork:
+    def test_logits_and_gradients(self, name: str, options: dict[str, Any]) -> None:
+        torch.manual_seed(0)
+        network = create_model(name, num_classes=7, **options)
+        logits = network(faces(network, 4))
+        assert logits.shape == (4, 7)
+        assert network.features(faces(network, 4)).shape == (4, network.classifier.in_features)
+        functional.cross_entropy(logits, torch.arange(4)).backward()
+        missing = [n for n, p in network.named_parameters() if p.grad is None]
+        assert missing == []
+
+    def test_eval_is_deterministic_and_batch_invariant(
+        self, name: str, options: dict[str, Any]
+    ) -> None:
+        torch.manual_seed(0)
+        network = create_model(name, num_classes=7, **options).eval()
+        x = faces(network, 5)
+        with torch.inference_mode():
+            assert torch.equal(network(x), network(x))
+            torch.testing.assert_close(network(x)[2:3], network(x[2:3]), atol=1e-5, rtol=1e-5)
+
+    def test_attention_starts_at_the_whole_face(self, name: str, options: dict[str, Any]) -> None:
+        network = create_model(name, num_classes=7, **options)
+        theta = network.theta(faces(network, 2))
+        if options.get("attention") == "none":
+            assert theta is None
+        else:
+            assert theta is not None
+            identity = torch.eye(2, 3).expand(2, 2, 3)
+            torch.testing.assert_close(theta, identity, atol=1e-6, rtol=0)
+
+    def test_attention_is_really_computed(self, name: str, options: dict[str, Any]) -> None:
+        """Moving the attention must change the logits, and learning must move the attention."""
+        torch.manual_seed(0)
+        network = create_model(name, num_classes=7, **options)
+        if network.theta(faces(network, 2)) is None:
+            return
+        functional.cross_entropy(network(faces(network, 8)), torch.arange(8) % 7).backward()
+        attention = network.get_submodule(
+            "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
+        )
+        assert attention.bias.grad is not None  # type: ignore[union-attr]
+        assert attention.bias.grad.abs().max() > 0  # type: ignore[union-attr, operator]
+        network.eval()
+        x = faces(network, 2)
+        with torch.inference_mode():
+            before = network(x)
+            attention.bias.add_(1.0)  # type: ignore[union-attr, operator]
+            assert not torch.allclose(before, network(x))
+
+    def test_dense_layers_end_in_the_classifier(self, name: str, options: dict[str, Any]) -> None:
+        network = create_model(name, num_classes=7, **options)
+        assert network.dense_layers()[-1] is network.classifier
+        assert len(network.dense_layers()) == (4 if name == "deepfer" else 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("deepfer", {"input_size": 256, "attention": "none"}, 6_179_911),
+        ("deepfer", {"attention": "none"}, 1_592_391),
+        ("deepfer", {"attention": "input"}, 1_615_511),
+        ("deepfer", {"attention": "features"}, 1_615_511),
+        ("deep_emotion", {}, 66_857),
+        ("deep_emotion", {"localization": "3x3-3x3"}, 76_777),
+    ],
+)
+def test_published_parameter_counts(name: str, options: dict[str, Any], expected: int) -> None:
+    assert parameters(create_model(name, num_classes=7, **options)) == expected
+
+
+def test_published_form_takes_256_pixels() -> None:
+    network = create_model("deepfer", num_classes=7, input_size=256, attention="none").eval()
+    with torch.inference_mode():
+        maps = network.convolutions(faces(network, 1))  # type: ignore[operator]
+    assert maps.shape == (1, 128, 12, 12)
+
+
+def test_fast_network_stays_small() -> None:
+    network = create_model("deepfer_fast", num_classes=7)
+    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 7
+    assert parameters(network) < 5_000_000
+
+
+def test_attention_window_equals_grid_sampling() -> None:
+    """The two matrix products give what the general spatial transformer gives."""
+    torch.manual_seed(0)
+    window = AttentionWindow(48)
+    torch.nn.init.normal_(window.locate[3].weight, std=3.0)  # type: ignore[arg-type]
+    x = torch.rand(6, 1, 48, 48)
+    sx, sy, tx, ty = window.window(x).unbind(1)
+    assert sx.std() > 0.01
+    zero = torch.zeros_like(sx)
+    theta = torch.stack([sx, zero, tx, zero, sy, ty], 1).reshape(-1, 2, 3)
+    grid = functional.affine_grid(theta, [6, 1, 48, 48], align_corners=False)
+    expected = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(window(x), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(UnknownNameError, match="deep_emotion"):
+        create_model("resnet", num_classes=7)
+    for name, options in (
+        ("deepfer", {"attention": "image"}),
+        ("deepfer", {"input_size": 64}),
+        ("deepfer", {"dropout_at": "input"}),
+        ("deep_emotion", {"localization": "5x5"}),
+        ("deepfer_fast", {"attention": "grid"}),
+    ):
+        with pytest.raises(ValueError, match=name):
+            create_model(name, num_classes=7, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
+    from deepfer.labels import BASIC_EXPRESSIONS
+    from deepfer.modelfile import InputSpec, ModelInfo
+    from deepfer.runtime import open_session
+    from deepfer.training.export import _to_onnx
+
+    torch.manual_seed(0)
+    network = create_model(name, num_classes=7).eval()
+    info = ModelInfo("m@1", BASIC_EXPRESSIONS, InputSpec(48, 48))
+    _to_onnx(network, info, tmp_path / "m.onnx")
+    x = np.random.default_rng(0).normal(size=(3, 1, 48, 48)).astype(np.float32)
+    logits, theta = open_session(tmp_path / "m.onnx").run(None, {"faces": x})
+    with torch.inference_mode():
+        np.testing.assert_allclose(logits, network(torch.from_numpy(x)), atol=1e-4)
+        expected = network.theta(torch.from_numpy(x))
+    assert expected is not None
+    np.testing.assert_allclose(theta, expected, atol=1e-5)

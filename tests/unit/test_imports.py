@@ -1,0 +1,32 @@
+"""The base install stays light."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "matplotlib", "sklearn", "onnx", "pydantic", "safetensors", "scipy", "captum")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import deepfer",
+        "import deepfer.cli.app",
+        "from deepfer.data import open_dataset; open_dataset('drawn', None).load('test')",
+        "import deepfer.evaluation.run",
+        "from deepfer.models import list_models; list_models()",
+        "import deepfer; deepfer.Recognizer().recognize('examples/astronaut.png')",
+    ],
+)
+def test_no_heavy_library_is_loaded(statement: str) -> None:
+    code = f"import sys; {statement}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_exist_and_are_sorted() -> None:
+    import deepfer
+
+    assert all(hasattr(deepfer, name) for name in deepfer.__all__)
+    assert deepfer.__all__ == sorted(deepfer.__all__)

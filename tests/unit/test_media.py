@@ -1,0 +1,133 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from deepfer.errors import InputError
+from deepfer.media import expand, read_photo
+
+
+def encoded(picture: PillowImage.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_exif_orientation_is_applied() -> None:
+    picture = PillowImage.new("RGB", (20, 10), "red")
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees
+    assert read_photo(encoded(picture, "JPEG", exif=exif)).shape == (20, 10, 3)
+
+
+def test_gray_stays_gray() -> None:
+    assert read_photo(encoded(PillowImage.new("L", (5, 4), 7), "PNG")).shape == (4, 5)
+
+
+def test_transparent_parts_become_white() -> None:
+    clear = PillowImage.new("RGBA", (3, 3), (255, 0, 0, 0))
+    assert (read_photo(encoded(clear, "PNG")) == 255).all()
+
+
+def test_palette_with_transparency_is_rgb() -> None:
+    picture = PillowImage.new("P", (3, 3), 0)
+    picture.putpalette([10, 20, 30] + [0] * 765)
+    assert read_photo(encoded(picture, "PNG"))[0, 0].tolist() == [10, 20, 30]
+    assert (read_photo(encoded(picture, "PNG", transparency=0)) == 255).all()
+
+
+def test_sixteen_bits_are_scaled() -> None:
+    values = np.array([[0, 32768, 65535]], dtype=np.uint16)
+    data = encoded(PillowImage.fromarray(values), "PNG")
+    assert read_photo(data).tolist() == [[0, 128, 255]]
+
+
+def test_float_tiff_is_scaled() -> None:
+    data = encoded(PillowImage.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), "TIFF")
+    assert read_photo(data).tolist() == [[0, 128, 255]]
+
+
+def test_cmyk_becomes_rgb() -> None:
+    data = encoded(PillowImage.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")
+    red = read_photo(data)[0, 0]
+    assert red[0] > 200
+    assert red[1] < 60
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [PillowImage.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert read_photo(data)[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", "empty"), (b"hello, this is text", "not an image")],
+)
+def test_no_image(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    for source in (path, content):
+        with pytest.raises(InputError, match=expected):
+            read_photo(source)
+
+
+def test_truncated_jpeg_is_named(tmp_path: Path, astronaut: Path) -> None:
+    whole = encoded(PillowImage.open(astronaut), "JPEG")
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cut\.jpg: damaged or cut short"):
+        read_photo(path)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_photo(tmp_path / "none.png")
+    with pytest.raises(InputError, match="is a folder"):
+        read_photo(tmp_path)
+
+
+def test_bomb_is_refused_before_it_is_decoded() -> None:
+    # 30,000 x 30,000 pixels in a few bytes: a header without its data
+    picture = encoded(PillowImage.new("1", (30_000, 30_000)), "PNG")
+    with pytest.raises(InputError, match="pixels"):
+        read_photo(picture)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 3, 4), (3,)])
+def test_arrays_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="expected uint8"):
+        read_photo(np.zeros(shape, dtype=np.uint8))
+
+
+def test_float_arrays_are_refused() -> None:
+    with pytest.raises(InputError, match="float64"):
+        read_photo(np.zeros((4, 4)))  # type: ignore[arg-type]
+
+
+class TestExpand:
+    def test_folder_is_searched_recursively_and_sorted(self, tmp_path: Path) -> None:
+        for name in ("b.png", "a.jpg", "sub/c.PNG", "notes.txt", ".hidden.png", ".git/d.png"):
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        names = [name for _, name in expand([str(tmp_path)])]
+        assert names == ["a.jpg", "b.png", "sub/c.PNG"]
+
+    def test_pattern(self, tmp_path: Path) -> None:
+        for name in ("b.png", "a.png", "c.jpg"):
+            (tmp_path / name).touch()
+        found = [name for _, name in expand([f"{tmp_path}/*.png"])]
+        assert found == ["a.png", "b.png"]
+
+    def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
+        odd = tmp_path / "me[1].png"
+        odd.touch()
+        assert list(expand([str(odd)])) == [(str(odd), "me[1].png")]
+
+    @pytest.mark.parametrize("pattern", ["", "/*.png"])
+    def test_nothing_found(self, tmp_path: Path, pattern: str) -> None:
+        with pytest.raises(InputError, match="holds no images"):
+            list(expand([f"{tmp_path}{pattern}"]))
