@@ -10,7 +10,7 @@ import pytest
 from conftest import pixel_text, save_gray
 from deepfer.data import dataset_class, hold_out, list_datasets, load_training_sets, open_dataset
 from deepfer.data.base import ImageSet, check
-from deepfer.data.drawn import CHARACTERS, draw_face
+from deepfer.data.drawing import CHARACTERS, draw_face
 from deepfer.data.fer2013 import VOTE_NAMES
 from deepfer.errors import DataError, UnknownNameError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression

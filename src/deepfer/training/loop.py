@@ -5,8 +5,6 @@ validation split only; the test split is never opened here.
 """
 
 import copy
-import csv
-import io
 import json
 import math
 import platform
@@ -16,10 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from deepfer import metrics
 from deepfer.data import load_training_sets
@@ -35,6 +30,7 @@ from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
 from deepfer.training.recipe import Recipe
+from deepfer.training.record import progress_bar, summary, write_metrics
 
 Announce = Callable[[str], None]
 
@@ -149,7 +145,8 @@ class _Run:
                         self.folder / checkpoint.BEST, weights, self._describe(row, confusion)
                     )
                 self._save_last()
-                self._log(row)
+                write_metrics(self.folder, self.history)
+                self.announce(summary(row, self.recipe.epochs))
             best = max(best, row["score"])
         self.process.wait()
         return checkpoint.load(self.folder / checkpoint.BEST)[1]
@@ -162,7 +159,7 @@ class _Run:
         plain = epoch >= recipe.epochs - recipe.augment.plain_epochs
         self.parallel.train()
         totals = torch.zeros(3, device=process.device)
-        with _progress(process.first) as bar:
+        with progress_bar(process.first) as bar:
             task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs}", total=self.steps_per_epoch)
             for step in range(self.steps_per_epoch):
                 start = (step * process.world + process.rank) * recipe.batch_size
@@ -324,24 +321,6 @@ class _Run:
             "parameters": sum(p.numel() for p in self.network.parameters()),
         }
 
-    def _log(self, row: dict[str, Any]) -> None:
-        """Write the whole metrics file anew (a kill leaves no half row), and TensorBoard's."""
-        text = io.StringIO()
-        columns = [key for key in row if key != "score"]
-        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
-        write_text(self.folder / "metrics.csv", text.getvalue())
-        with SummaryWriter(str(self.folder / "tensorboard"), purge_step=row["epoch"]) as board:
-            for key in columns[1:]:
-                board.add_scalar(key.replace("_", "/", 1), row[key], row["epoch"])
-        self.announce(
-            f"epoch {row['epoch']}/{self.recipe.epochs}: "
-            f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}, "
-            f"val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.2%}, "
-            f"{row['seconds']:.0f} s"
-        )
-
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -400,15 +379,3 @@ def _teacher(source: str, labels: tuple[Any, ...]) -> Network:
     if checkpoint.labels_of(description) != labels:
         raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
     return network
-
-
-def _progress(visible: bool) -> Progress:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    shown = visible and console.is_terminal
-    return Progress(*columns, console=console, transient=True, disable=not shown)
