@@ -5,7 +5,6 @@ Source:
     opencv_zoo (MIT), ``face_detection_yunet_2023mar.onnx`` with free height and width.
 """
 
-from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -98,12 +97,6 @@ class FaceDetector:
         return np.concatenate(
             [score[cells, None], centre - size / 2, size, landmarks], axis=1
         ).astype(np.float32)
-
-
-@cache
-def default_detector() -> FaceDetector:
-    """Return the shared detector with default settings."""
-    return FaceDetector()
 
 
 def whole_picture(photo: Image) -> list[Face]:

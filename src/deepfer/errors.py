@@ -47,5 +47,5 @@ class UnknownNameError(DeepferError):
 class MissingExtraError(DeepferError):
     """An optional part of the package is not installed."""
 
-    def __init__(self, doing: str, extra: str) -> None:
-        super().__init__(f"{doing} needs the {extra!r} extra: pip install 'deepfer[{extra}]'")
+    def __init__(self, extra: str) -> None:
+        super().__init__(f"this needs the {extra!r} extra: pip install 'deepfer[{extra}]'")

@@ -2,35 +2,49 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it and rename it."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` to write to, and rename it when the block ends well."""
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Delete the temporary files that a kill left in a folder."""
+    for partial in folder.glob(".*.partial-*"):
+        partial.unlink(missing_ok=True)
+
+
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file as `write_bytes` does."""
-    write_bytes(path, content.encode())
+    """Write a UTF-8 text file as one step."""
+    with replacing(path) as partial:
+        partial.write_text(content, encoding="utf-8", newline="\n")
 
 
 def git_commit() -> str | None:
     """Return the commit of the checkout this code runs from, with '+' if changed; else None."""
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here)]
     try:
-        git = ["git", "-C", str(here)]
-        run = subprocess.run(  # noqa: S603
-            [*git, "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=False,
+        top, commit = (
+            subprocess.run(  # noqa: S603
+                [*git, *arguments], capture_output=True, text=True, check=False
+            ).stdout.strip()
+            for arguments in (
+                ("rev-parse", "--show-toplevel"),
+                ("describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"),
+            )
         )
     except OSError:
         return None
-    return run.stdout.strip() if run.returncode == 0 else None
+    # an installed copy may lie inside somebody else's repository
+    return commit or None if top and Path(top) / "src" / "deepfer" == here else None

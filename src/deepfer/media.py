@@ -1,7 +1,6 @@
 """Photos to pixels: the only place where image files are decoded for recognition."""
 
 import io
-import warnings
 from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
@@ -17,8 +16,8 @@ from deepfer.types import Image
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 )
-MAX_PIXELS = 200_000_000
-"""Pictures above this size are refused before they are decoded."""
+MAX_PIXELS = 178_956_970
+"""Pictures above this size are refused before they are decoded: Pillow's own limit."""
 
 Source: TypeAlias = str | Path | bytes | PillowImage.Image | Image
 
@@ -43,12 +42,10 @@ def read_photo(source: Source, name: str | None = None) -> Image:
     name = name or source_name(source)
     try:
         if isinstance(source, PillowImage.Image):
-            return _to_array(source, name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-            with PillowImage.open(file) as picture:
-                return _to_array(picture, name)
+            return _to_array(source)
+        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+        with PillowImage.open(file) as picture:
+            return _to_array(picture)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -83,10 +80,10 @@ def expand(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
         InputError: A folder or pattern holds no images.
     """
     for path in paths:
-        if Path(path).is_dir():
+        if _is_dir(path):
             found = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
             yield from ((str(p), p.relative_to(path).as_posix()) for p in found)
-        elif not Path(path).exists() and any(c in path for c in "*?["):
+        elif any(c in path for c in "*?[") and not Path(path).exists():
             matches = map(Path, glob(path, recursive=True))  # noqa: PTH207 (may be absolute)
             found = sorted(p for p in matches if _is_photo(p))
             yield from ((str(p), p.name) for p in found)
@@ -95,6 +92,13 @@ def expand(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
             continue
         if not found:
             raise InputError(f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+
+
+def _is_dir(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name too long, a folder above that may not be entered: told on reading
+        return False
 
 
 def _is_photo(path: Path, below: Path | None = None) -> bool:
@@ -112,12 +116,9 @@ def _checked_array(pixels: Image) -> Image:
     return pixels
 
 
-def _to_array(picture: PillowImage.Image, name: str) -> Image:
+def _to_array(picture: PillowImage.Image) -> Image:
     if picture.width * picture.height > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {picture.width}x{picture.height} is more than {MAX_PIXELS:,} pixels; "
-            "make it smaller"
-        )
+        raise PillowImage.DecompressionBombError
     upright = ImageOps.exif_transpose(picture)
     if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
         return _scaled(np.asarray(upright))

@@ -56,6 +56,15 @@ class ModelInfo:
     recipe: str = ""
     figures: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse values that would give wrong answers later.
+
+        Raises:
+            ValueError: A value cannot be used.
+        """
+        if not (self.temperature > 0 and self.input.std > 0 and isinstance(self.name, str)):
+            raise ValueError("name, temperature or input cannot be used")
+
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata that `from_metadata` reads."""
         return {_KEY: json.dumps({"format": FORMAT, **asdict(self)})}

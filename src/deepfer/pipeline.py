@@ -109,7 +109,8 @@ class Recognizer:
             One result per source, in order. For a photo that cannot be read it is the error,
             which the caller may raise, tell or count.
         """
-        with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+        try:
             waiting = iter(sources)
             queue: deque[Future[_Prepared | InputError]] = deque(
                 pool.submit(self._try, source) for source in islice(waiting, 2 * _GROUP)
@@ -120,6 +121,8 @@ class Recognizer:
                 done = iter(self._classify([p for p in group if isinstance(p, _Prepared)]))
                 for item in group:
                     yield next(done) if isinstance(item, _Prepared) else item
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _try(self, source: Source) -> _Prepared | InputError:
         try:
@@ -150,6 +153,7 @@ class Recognizer:
                 width=photo.width,
                 height=photo.height,
                 model=self.model,
+                labels=self.labels,
                 faces=tuple(
                     FaceExpression(face, dict(zip(self.labels, next(rows), strict=True)))
                     for face in photo.faces

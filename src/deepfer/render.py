@@ -48,7 +48,7 @@ def annotate(photo: Image, prediction: Prediction) -> PillowImage.Image:
 def encode(picture: PillowImage.Image, suffix: str) -> bytes:
     """Return a picture as the bytes of a JPEG (for ``.jpg`` and ``.jpeg``) or PNG file."""
     buffer = io.BytesIO()
-    kind = "JPEG" if suffix.lower() in {".jpg", ".jpeg", ".jfif"} else "PNG"
+    kind = "JPEG" if suffix.lower() in {".jpg", ".jpeg"} else "PNG"
     picture.save(buffer, kind, quality=92)
     return buffer.getvalue()
 

@@ -48,16 +48,16 @@ def csv_header(labels: Sequence[Expression]) -> str:
 
 
 def csv_rows(prediction: Prediction) -> str:
-    """Return one line per face; a photo without faces gives none."""
+    """Return one line per face; a photo without faces gives one with empty face columns."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    photo = [prediction.source, prediction.width, prediction.height, prediction.model]
+    if not prediction.faces:
+        writer.writerow([*photo, 0, *[""] * (7 + len(prediction.labels))])
     for i, face in enumerate(prediction.faces, start=1):
         writer.writerow(
             [
-                prediction.source,
-                prediction.width,
-                prediction.height,
-                prediction.model,
+                *photo,
                 i,
                 *face.face.box,
                 f"{face.face.detector_score:.4f}",

@@ -1,6 +1,6 @@
 """The frozen values that travel between stages. No behaviour beyond reading them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -25,7 +25,7 @@ class Face:
     """
 
     box: tuple[int, int, int, int]
-    landmarks: NDArray[np.float32] | None
+    landmarks: NDArray[np.float32] | None = field(compare=False)
     detector_score: float
 
 
@@ -62,6 +62,7 @@ class Prediction:
         width: Width of the picture in pixels, after EXIF rotation.
         height: Height of the picture in pixels, after EXIF rotation.
         model: Name of the model that classified the faces, such as ``deepfer_fast-fer2013@1``.
+        labels: The expressions that the model tells apart.
         faces: One entry per face, best detector score first.
     """
 
@@ -69,4 +70,5 @@ class Prediction:
     width: int
     height: int
     model: str
+    labels: tuple[Expression, ...]
     faces: tuple[FaceExpression, ...]

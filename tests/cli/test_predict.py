@@ -1,7 +1,11 @@
 """``deepfer predict`` as a user meets it: exit codes, stdout, stderr."""
 
 import json
+import os
+import pty
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -113,6 +117,20 @@ class TestAnswers:
         done = deepfer("predict", astronaut, "--json", "--min-face", 200)
         assert json.loads(done.stdout)["faces"] == []
 
+    def test_answers_go_to_stdout_while_a_bar_is_shown(
+        self, astronaut: Path, tmp_path: Path
+    ) -> None:
+        """With a terminal on stderr the bar must not swallow or wrap the rows."""
+        main, side = pty.openpty()
+        with (tmp_path / "rows").open("wb") as rows:
+            command = [sys.executable, "-m", "deepfer", "predict", "--json", *[astronaut] * 3]
+            code = subprocess.run(command, stdout=rows, stderr=side, check=False).returncode
+        os.close(side)
+        os.close(main)
+        assert code == 0
+        lines = (tmp_path / "rows").read_text().splitlines()
+        assert [len(json.loads(line)["faces"]) for line in lines] == [1, 1, 1]
+
 
 class TestBadInput:
     def test_missing_file(self, deepfer: Run) -> None:
@@ -179,6 +197,27 @@ class TestBadInput:
         assert done.returncode == 1
         assert "would overwrite" in done.stderr
         assert photo.read_bytes() == astronaut.read_bytes()
+
+    def test_nor_are_other_originals(self, deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
+        PillowImage.open(astronaut).save(tmp_path / "photo.gif")
+        (tmp_path / "photo.png").write_bytes(astronaut.read_bytes())
+        done = deepfer("predict", "photo.gif", "photo.png", "--out", ".")
+        assert done.returncode == 1
+        one_line_error(done, "would overwrite")
+        assert (tmp_path / "photo.png").read_bytes() == astronaut.read_bytes()
+
+    def test_name_too_long(self, deepfer: Run) -> None:
+        done = deepfer("predict", "x" * 300 + ".jpg")
+        assert done.returncode == 1
+        one_line_error(done, "name too long")
+
+    def test_names_in_no_encoding(self, deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
+        odd = os.fsencode(tmp_path) + b"/\xff.png"
+        with open(odd, "wb") as file:  # noqa: PTH123
+            file.write(astronaut.read_bytes())
+        done = deepfer("predict", tmp_path, "--json")
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["faces"]) == 1
 
     def test_out_is_a_file(self, deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
         (tmp_path / "out").touch()

@@ -57,6 +57,10 @@ def test_data_draw_can_be_read_back(deepfer: Run, tmp_path: Path) -> None:
     faces = list((tmp_path / "faces").glob("[!m]*/*/*.png"))
     assert len(faces) == 56
     assert len(list((tmp_path / "faces" / "masks").rglob("*.png"))) == 56
+    done = deepfer("data", "check", "manifest", "--root", "faces")
+    assert done.returncode == 0
+    assert "images in all" in done.stdout
+    assert " 56" in done.stdout
 
 
 def test_unknown_names(deepfer: Run) -> None:
@@ -67,15 +71,29 @@ def test_unknown_names(deepfer: Run) -> None:
         assert "known: " in done.stderr
 
 
-def test_recipe_with_five_mistakes_names_all_five(deepfer: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad.toml").write_text(
-        'model = "deep_emotion"\nseed = "one"\nepoch = 3\nbatch_size = 1\n'
-        '[optimizer]\nname = "rmsprop"\n'
-    )
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        (
+            'model = "deep_emotion"\nseed = "one"\nepoch = 3\nbatch_size = 1\n'
+            '[optimizer]\nname = "rmsprop"\n',
+            ("dataset", "seed", "epoch", "batch_size", "optimizer.name"),
+        ),
+        (
+            'model = "resnet"\ndataset = "drawn"\nepochs = 0\n'
+            "[dataset_options]\nsides = 3\n[loss]\nvotes = -1\n[augment]\nflip = 1\n",
+            ("model", "epochs", "dataset_options.sides", "loss.votes", "augment.flip"),
+        ),
+    ],
+)
+def test_recipe_with_five_mistakes_names_all_five(
+    deepfer: Run, tmp_path: Path, recipe: str, named: tuple[str, ...]
+) -> None:
+    (tmp_path / "bad.toml").write_text(recipe)
     done = deepfer("train", "bad.toml")
     assert done.returncode == 1
     assert "bad.toml: 5 problem(s)" in done.stderr
-    for name in ("dataset", "seed", "epoch", "batch_size", "optimizer.name"):
+    for name in named:
         assert f"  {name}: " in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -97,7 +115,7 @@ def test_train_export_evaluate_predict(deepfer: Run, tmp_path: Path, astronaut: 
         "train", "drawn_deep_emotion", "--out", "run", *TINY, "--resume", "--set", "seed=5"
     )
     assert other.returncode == 1
-    assert "another recipe" in other.stderr
+    assert "other recipe" in other.stderr
 
     done = deepfer("export", "run", "--to", "m.onnx", "--name", "mine@1")
     assert done.returncode == 0, done.stderr
@@ -107,7 +125,7 @@ def test_train_export_evaluate_predict(deepfer: Run, tmp_path: Path, astronaut: 
     done = deepfer("evaluate", "--data", "drawn", "--model", "m.onnx", "--out", "result")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())
-    assert metrics["images"] == sum(map(sum, metrics["confusion"])) == 224
+    assert metrics["counts"]["images"] == sum(map(sum, metrics["confusion"])) == 224
     assert (tmp_path / "result" / "predictions.csv").read_text().count("\n") == 225
     assert deepfer("predict", astronaut, "--model", "m.onnx").returncode == 0
 

@@ -11,7 +11,7 @@ from conftest import pixel_text, save_gray
 from deepfer.data import dataset_class, hold_out, list_datasets, load_training_sets, open_dataset
 from deepfer.data.base import ImageSet, check
 from deepfer.data.drawing import CHARACTERS, draw_face
-from deepfer.data.fer2013 import VOTE_NAMES
+from deepfer.data.fer2013 import VOTE_NAMES, Fer2013, majority_labels
 from deepfer.errors import DataError, UnknownNameError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
@@ -186,6 +186,54 @@ class TestFer2013:
         assert clean.load("train").ids == ("row 3", "row 6", "row 7", "row 8", "row 9")
         assert len(clean.load("val")) == 3
 
+    def test_faults_of_the_folder_copy_can_be_excluded(self, tmp_path: Path) -> None:
+        make_fer2013_images(tmp_path)
+        copy = (tmp_path / "train" / "happy" / "a3.png").read_bytes()
+        (tmp_path / "test" / "happy" / "copy.png").write_bytes(copy)
+        assert len(open_dataset("fer2013_images", tmp_path).load("train")) == 7
+        clean = open_dataset("fer2013_images", tmp_path, exclude_faults=True)
+        assert "train/happy/a3.png" not in clean.load("train").ids
+        assert len(clean.load("train")) == 6
+        assert len(clean.load("test")) == 8
+
+    def test_majority_labels(self) -> None:
+        votes = np.zeros((5, 10), dtype=np.float32)
+        votes[0, [0, 1]] = 6, 4  # neutral by more than half
+        votes[1, [0, 1]] = 5, 5  # tied
+        votes[2, [4, 5, 6, 7]] = 3, 1, 1, 1  # angry once single votes are dropped
+        votes[3, 9] = 10  # not a face
+        votes[4, 7] = 8  # contempt
+        expected = [Expression.NEUTRAL, None, Expression.ANGRY, None, Expression.CONTEMPT]
+        found = [None if i < 0 else list(Expression)[i] for i in majority_labels(votes)]
+        assert found == expected
+
+    def test_majority_needs_votes(self, tmp_path: Path) -> None:
+        make_fer2013(tmp_path)
+        majority = open_dataset("fer2013", tmp_path, majority=True).load("train")
+        assert majority.expressions == tuple(Expression)
+        (tmp_path / "ferplus" / "fer2013new.csv").unlink()
+        with pytest.raises(DataError, match=r"fer2013new\.csv not found"):
+            open_dataset("fer2013", tmp_path, majority=True)
+
+    def test_excluded_faults_and_leaks_fit_together(self, tmp_path: Path) -> None:
+        make_fer2013(tmp_path)
+        dataset = open_dataset("fer2013", tmp_path, exclude_faults=True)
+        assert isinstance(dataset, Fer2013)
+        assert len(dataset.leaked("test")) == len(dataset.load("test"))
+
+    def test_spreadsheet_habits_are_forgiven(
+        self, tmp_path: Path, write_fer2013: Callable[..., Path]
+    ) -> None:
+        path = write_fer2013(tmp_path, fer_rows())
+        path.write_text("\ufeff" + path.read_text() + "\n\n", encoding="utf-8")
+        assert len(open_dataset("fer2013", path).load("train")) == 10
+
+    @pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x00\xff\xfe", b""])
+    def test_no_text(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "fer2013.csv").write_bytes(content)
+        with pytest.raises(DataError, match="expected the columns"):
+            open_dataset("fer2013", tmp_path).load("train")
+
     @pytest.mark.parametrize(
         ("row", "expected"),
         [
@@ -228,6 +276,8 @@ class TestNames:
         )
         assert set(ckplus.subjects or ()) == {"S000", "S001", "S002", "S003"}
         assert set(jaffe.subjects or ()) == {"KA", "KL"}
+        assert ckplus.sequences is not None
+        assert len(set(ckplus.sequences)) == 4
         assert jaffe.counts() == dict.fromkeys(BASIC_EXPRESSIONS, 2)
         assert len(set(ferg.subjects or ())) == 6
         assert ferg.counts()[Expression.HAPPY] == 6
@@ -245,7 +295,7 @@ class TestNames:
     def test_damaged_image_is_named(self, tmp_path: Path) -> None:
         make_folder(tmp_path)
         (tmp_path / "train" / "Happy" / "a.png").write_bytes(b"no picture")
-        with pytest.raises(DataError, match=r"Happy/a\.png cannot be read"):
+        with pytest.raises(DataError, match=r"Happy/a\.png: not an image"):
             open_dataset("folder", tmp_path).load("train")
 
     def test_unknown_class_folder(self, tmp_path: Path) -> None:
@@ -273,7 +323,7 @@ class TestNames:
         with pytest.raises(UnknownNameError, match="fer2013"):
             open_dataset("affectnet", tmp_path)
         make_jaffe(tmp_path)
-        with pytest.raises(DataError, match="votes"):
+        with pytest.raises(DataError, match="no option 'votes'"):
             open_dataset("jaffe", tmp_path, votes=True)
 
 
@@ -330,7 +380,7 @@ class TestHoldOut:
 
     def test_training_sets_of_data_without_validation(self, tmp_path: Path) -> None:
         make_jaffe(tmp_path)
-        train, val = load_training_sets("jaffe", tmp_path, {"validation": 0.5}, seed=0)
+        train, val = load_training_sets("jaffe", tmp_path, {}, validation=0.5, seed=0)
         assert set(train.subjects or ()).isdisjoint(val.subjects or ())
 
     def test_impossible(self) -> None:

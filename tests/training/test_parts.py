@@ -6,10 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from deepfer.data import open_dataset
 from deepfer.errors import RecipeError
 from deepfer.metrics import log_loss
+from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
+from deepfer.preprocess import normalize, to_pixels
+from deepfer.recipes import list_recipes
 from deepfer.training.augment import augment, mixup
+from deepfer.training.batches import TensorSet
 from deepfer.training.export import fit_temperature
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor
@@ -20,7 +25,6 @@ from deepfer.training.recipe import (
     Optimizer,
     Schedule,
     from_json,
-    list_recipes,
     load_recipe,
 )
 
@@ -103,6 +107,15 @@ class TestAugment:
         expected = (blended * torch.arange(6.0)).sum(1)
         torch.testing.assert_close(mixed.flatten(), expected)
         torch.testing.assert_close(blended.sum(1), torch.ones(6))
+
+
+def test_training_and_recognition_normalize_alike() -> None:
+    drawn = open_dataset("drawn", None, per_class=1).load("val")
+    spec = InputSpec(48, 48)
+    tensors = TensorSet(drawn, spec, torch.device("cpu"))
+    trained = tensors.normalized(tensors.faces(torch.arange(8)))
+    used = normalize(to_pixels(drawn.images, spec)[:8], spec)
+    np.testing.assert_allclose(trained, used, atol=1e-6)
 
 
 class TestLoss:

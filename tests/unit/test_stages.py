@@ -166,6 +166,7 @@ def prediction(faces: int = 2) -> Prediction:
         width=200,
         height=100,
         model="m@1",
+        labels=BASIC_EXPRESSIONS,
         faces=tuple(FaceExpression(Face(b, None, 0.9), dict(probabilities)) for b in boxes),
     )
 
@@ -182,7 +183,9 @@ class TestReport:
 
     def test_no_face_is_an_answer(self) -> None:
         assert json.loads(report.to_json_line(prediction(0)))["faces"] == []
-        assert report.csv_rows(prediction(0)) == ""
+        row = report.csv_rows(prediction(0))
+        assert row.startswith('"a, b.jpg",200,100,m@1,0,,')
+        assert row.count(",") == report.csv_header(BASIC_EXPRESSIONS).count(",") + 1
         assert "no face" in report.table_rows(prediction(0))
 
     def test_csv_is_readable(self) -> None:
@@ -196,7 +199,7 @@ class TestReport:
         result = prediction(1)
         shuffled = dict(reversed(result.faces[0].probabilities.items()))
         other = Prediction(
-            **{f: getattr(result, f) for f in ("source", "width", "height", "model")},
+            **{f: getattr(result, f) for f in ("source", "width", "height", "model", "labels")},
             faces=(FaceExpression(result.faces[0].face, shuffled),),
         )
         assert report.csv_rows(other) == report.csv_rows(result)

@@ -83,22 +83,21 @@ def predict(
     recognizer = Recognizer(
         model, detect=detect, min_score=min_score, min_face=min_face, detect_size=detect_size
     )
-    copies = None if out is None else AnnotatedCopies(out)
+    copies = None if out is None else AnnotatedCopies(out, inputs)
     if csv:
         answer(report.csv_header(recognizer.labels))
     results = recognizer.recognize_many(sources, workers=workers)
     failed = 0
-    for (_, name), source, result in zip(
-        inputs, sources, progress(results, len(inputs), "photos"), strict=True
-    ):
-        if isinstance(result, InputError):
-            tell(f"error: {result}")
+    for position, result in enumerate(progress(results, len(inputs), "photos")):
+        try:
+            if isinstance(result, InputError):
+                raise result
+            answer(show(result))
+            if copies is not None:
+                copies.write(position, sources[position], result)
+        except InputError as error:
+            tell(f"error: {error}")
             failed += 1
-            continue
-        if text := show(result):
-            answer(text)
-        if copies is not None:
-            copies.write(source, name, result)
     if failed:
         raise typer.Exit(1 if failed == len(inputs) else PARTIAL)
 
@@ -125,6 +124,8 @@ def train(
     except KeyboardInterrupt:
         tell(f"the finished epochs are in {folder}: give the same command with --resume to go on")
         raise
+    if best is None:  # the first process speaks for all
+        return
     answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
 
 
@@ -165,6 +166,9 @@ def evaluate(
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
+    exclude_faults: Annotated[
+        bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
+    ] = False,
     out: Annotated[
         Optional[Path], typer.Option(help="Write metrics, predictions and confusion matrix here.")
     ] = None,
@@ -175,12 +179,13 @@ def evaluate(
     from deepfer.data.fer2013 import Fer2013
     from deepfer.evaluation import report, run
 
-    classifier, dataset = Classifier(model), open_dataset(data, root)
+    options = {"exclude_faults": True} if exclude_faults else {}
+    classifier, dataset = Classifier(model), open_dataset(data, root, **options)
     images = dataset.load(split)
     measure = run.evaluate_detected if detected else run.evaluate
     result = measure(classifier, images, data=f"{data} {split}")
     if isinstance(dataset, Fer2013) and not detected:
-        result.figures.update(run.fer2013_figures(result, dataset, split))
+        run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))
     if out is not None:
         result.write(out)
@@ -190,13 +195,11 @@ def evaluate(
 @app.command()
 def models() -> None:
     """List the networks that can be trained, and the shipped recipes."""
-    from importlib import resources
-
     from deepfer.models import list_models
+    from deepfer.recipes import list_recipes
 
-    recipes = sorted(p.name for p in (resources.files("deepfer") / "recipes").iterdir())
     answer("networks: " + ", ".join(list_models()))
-    answer("recipes:  " + ", ".join(r.removesuffix(".toml") for r in recipes if r.endswith("toml")))
+    answer("recipes:  " + ", ".join(list_recipes()))
 
 
 @app.command()

@@ -2,11 +2,15 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TypeVar
 
-from deepfer.errors import DeepferError
+from PIL import Image as PillowImage
+
+from deepfer.errors import DeepferError, MissingExtraError
 
 PARTIAL, INTERRUPTED = 3, 130
 
@@ -30,15 +34,23 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         yield from items
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
+    # stdout is the answer's, so rich must not redirect it to the bar's console
     console = Console(stderr=True)
-    yield from track(items, description=what, total=total, console=console, transient=True)
+    with Progress(
+        console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
+        yield from bar.track(items, total=total, description=what)
 
 
 @contextmanager
 def failures(*, debug: bool) -> Iterator[None]:
     """Turn expected failures into one line and exit code 1, and Ctrl-C into exit code 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # file names may hold what the terminal cannot show
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
     try:
         yield
         sys.stdout.flush()
@@ -51,7 +63,7 @@ def failures(*, debug: bool) -> Iterator[None]:
         extra = _extra_of(error.name or "")
         if debug or extra is None:
             raise
-        tell(f"error: this needs the {extra!r} extra: pip install 'deepfer[{extra}]'")
+        tell(f"error: {MissingExtraError(extra)}")
         sys.exit(1)
     except KeyboardInterrupt:
         tell("interrupted")
@@ -59,6 +71,11 @@ def failures(*, debug: bool) -> Iterator[None]:
     except BrokenPipeError:  # the reader of stdout, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # a full disk, a folder that may not be written
+        if debug:
+            raise
+        tell(f"error: {error.filename or 'file'}: {error.strerror or error}")
+        sys.exit(1)
 
 
 def _extra_of(module: str) -> str | None:

@@ -74,9 +74,9 @@ def draw(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     per_class: Annotated[int, typer.Option(min=1, help="Faces per expression and character.")] = 10,
     size: Annotated[int, typer.Option(min=16, help="Pixels.")] = 96,
-    seed: Annotated[int, typer.Option(help="Decides every face.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every face.")] = 0,
 ) -> None:
-    """Draw cartoon faces as <character>/<expression>/*.png with masks/ of what carries it."""
+    """Draw cartoon faces with masks of the regions that carry the expression, and a manifest."""
     from deepfer.data.drawn import write_folder
 
     count = write_folder(out, per_class=per_class, size=size, seed=seed)

@@ -1,10 +1,11 @@
 """The photos a command was given, and the annotated copies it writes."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from deepfer.errors import InputError
-from deepfer.files import write_bytes
+from deepfer.files import replacing
 from deepfer.media import Source, read_photo
 from deepfer.render import annotate, encode
 from deepfer.types import Prediction
@@ -22,39 +23,53 @@ class AnnotatedCopies:
 
     Args:
         folder: Made where it does not exist.
+        inputs: Paths of all photos with the relative names of their copies. JPEG stays JPEG,
+            everything else becomes PNG; equal names are numbered.
 
     Raises:
-        InputError: The folder cannot be made.
+        InputError: The folder cannot be made, or a copy would overwrite a photo.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._taken: set[Path] = set()
+    def __init__(self, folder: Path, inputs: Sequence[tuple[str, str]]) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {folder}: cannot make this folder ({error})") from None
+        originals = {Path(path).resolve() for path, _ in inputs}
+        taken: set[str] = set()
+        self._targets = []
+        for path, name in inputs:
+            wanted = PurePath(name)
+            kind = wanted.suffix if wanted.suffix.lower() in {".jpg", ".jpeg"} else ".png"
+            target = _free(folder / wanted.with_suffix(kind), taken)
+            if target.resolve() in originals:
+                raise InputError(
+                    f"--out {folder}: the copy of {path} would overwrite {target}; "
+                    "choose another folder"
+                )
+            self._targets.append(target)
 
-    def write(self, source: Source, name: str, prediction: Prediction) -> None:
-        """Write one copy under `name`; JPEG stays JPEG, everything else becomes PNG."""
-        wanted = PurePath(name)
-        kind = wanted.suffix if wanted.suffix.lower() in {".jpg", ".jpeg"} else ".png"
-        target = self._free(self.folder / wanted.with_suffix(kind))
-        if isinstance(source, str) and target.exists() and target.samefile(source):
-            raise InputError(
-                f"--out {self.folder}: would overwrite {source}; choose another folder"
-            )
-        picture = encode(annotate(read_photo(source), prediction), kind)
+    def write(self, position: int, source: Source, prediction: Prediction) -> None:
+        """Write the copy of the photo at `position` among the inputs.
+
+        Raises:
+            InputError: The copy cannot be written.
+        """
+        target = self._targets[position]
+        picture = encode(annotate(read_photo(source), prediction), target.suffix)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(target, picture)
+            with replacing(target) as partial:
+                partial.write_bytes(picture)
         except OSError as error:
             raise InputError(f"--out {target}: cannot be written ({error})") from None
 
-    def _free(self, target: Path) -> Path:
-        free, number = target, 2
-        while free in self._taken:
-            free = target.with_stem(f"{target.stem}-{number}")
-            number += 1
-        self._taken.add(free)
-        return free
+
+def _free(target: Path, taken: set[str]) -> Path:
+    """Return the path, numbered if it is taken; some systems do not tell A from a."""
+    free, number = target, 2
+    while str(free).casefold() in taken:
+        free = target.with_stem(f"{target.stem}-{number}")
+        number += 1
+    taken.add(str(free).casefold())
+    return free

@@ -4,6 +4,7 @@ To add a data set: write one file, add one line here. The contract tests find it
 """
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +58,33 @@ def open_dataset(name: str, root: Path | None, **options: Any) -> Dataset:
     reader = dataset_class(name)
     if root is None and name != "drawn":
         raise DataError(f"{name}: say where the data is with --root DIR")
-    try:
-        return reader(root, **options)
-    except TypeError as error:
-        raise DataError(f"{name}: {error}") from None
+    for option in options:
+        if option not in dataset_options(name):
+            known = ", ".join(dataset_options(name)) or "none"
+            raise DataError(f"{name} has no option {option!r}; its options: {known}")
+    return reader(root, **options)
+
+
+def dataset_options(name: str) -> tuple[str, ...]:
+    """Return the names of a reader's own options."""
+    return tuple(p for p in signature(dataset_class(name)).parameters if p != "root")
 
 
 def load_training_sets(
-    name: str, root: Path | None, options: dict[str, Any], *, seed: int
+    name: str, root: Path | None, options: dict[str, Any], *, validation: float, seed: int
 ) -> tuple[ImageSet, ImageSet]:
     """Return the training and validation images of a data set.
 
-    Where the publishers define no validation split, a tenth of train (or of all) is held out,
-    by subject where subjects are known; ``validation`` among the options changes the share.
+    Where the publishers define no validation split, the share `validation` of train (or of all)
+    is held out, by subject where subjects are known.
+
+    Raises:
+        DataError: The data cannot be read, or has neither a train nor an undivided split.
     """
-    options = dict(options)
-    share = options.pop("validation", 0.1)
     dataset = open_dataset(name, root, **options)
-    if "val" in dataset.splits:
+    if "val" in dataset.splits and "train" in dataset.splits:
         return dataset.load("train"), dataset.load("val")
-    source = "train" if "train" in dataset.splits else dataset.splits[0]
-    return hold_out(dataset.load(source), share, seed)
+    source = next((split for split in ("train", "all") if split in dataset.splits), None)
+    if source is None:
+        raise DataError(f"{name}: has only {', '.join(dataset.splits)}; training needs train")
+    return hold_out(dataset.load(source), validation, seed)

@@ -1,5 +1,6 @@
 """What every data set is: its facts, its integrity report and its images. No torch here."""
 
+import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ class ImageSet:
         expressions: The expressions that `labels` counts in.
         ids: N names that find an image again: a path below the data set's root or ``row 17``.
         subjects: N names of the person or character shown, or None where unknown.
-        votes: float32 (N, V), raw counts per `vote_names` column, or None.
+        sequences: N names of the recording an image was taken from, or None where unknown.
+            Images of one sequence are near twins: they must not stand on both sides of a split.
+        votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or None.
     """
 
     images: Sequence[Image] | NDArray[np.uint8]
@@ -36,6 +39,7 @@ class ImageSet:
     expressions: tuple[Expression, ...]
     ids: tuple[str, ...]
     subjects: tuple[str, ...] | None = None
+    sequences: tuple[str, ...] | None = None
     votes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -55,6 +59,7 @@ class ImageSet:
             expressions=self.expressions,
             ids=tuple(self.ids[i] for i in index),
             subjects=None if self.subjects is None else tuple(self.subjects[i] for i in index),
+            sequences=None if self.sequences is None else tuple(self.sequences[i] for i in index),
             votes=None if self.votes is None else self.votes[index],
         )
 
@@ -168,6 +173,45 @@ def check(dataset: Dataset) -> list[Finding]:
         findings.append(Finding(f"fingerprint of {split}", images.fingerprint()))
     findings.extend(dataset.faults())
     return findings
+
+
+def csv_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the cells by column name of a CSV file's rows.
+
+    Blank lines are passed over; names and cells are stripped.
+
+    Raises:
+        DataError: The file is no UTF-8 text or no CSV; names the line.
+    """
+    reader = None
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            header = [cell.strip() for cell in next(reader, [])]
+            for row in reader:
+                if row:
+                    cells = [cell.strip() for cell in row]
+                    yield reader.line_num, dict(zip(header, cells, strict=False))
+    except (UnicodeDecodeError, csv.Error) as error:
+        line = reader.line_num + 1 if reader else 1
+        raise DataError(
+            f"{name}: {path}: line {line}: not CSV text ({error}); get the file again"
+        ) from None
+
+
+def csv_header(path: Path, name: str, required: Sequence[str]) -> None:
+    """Fail with `DataError` unless the first line of a CSV file names the required columns."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = [cell.strip() for cell in next(csv.reader(file), [])]
+    except (UnicodeDecodeError, csv.Error):
+        header = []
+    if not set(required) <= set(header):
+        found = ", ".join(header)[:80] or "nothing readable"
+        raise DataError(
+            f"{name}: {path}: line 1: expected the columns {', '.join(required)}, found {found}; "
+            "get the file again or add a header line"
+        )
 
 
 def find_file(root: Path, candidates: Sequence[str], info: DatasetInfo) -> Path:

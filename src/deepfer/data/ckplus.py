@@ -1,11 +1,20 @@
 """CK+ in two distributed forms: CK+48, and pairs of a neutral first frame and the peak."""
 
-import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from deepfer.data.base import DatasetInfo, Finding, ImageSet, find_file, missing, require_split
+from deepfer.data.base import (
+    DatasetInfo,
+    Finding,
+    ImageSet,
+    csv_header,
+    csv_rows,
+    find_file,
+    missing,
+    require_split,
+)
 from deepfer.data.images import class_files, in_order, read_set
 from deepfer.errors import DataError
 from deepfer.labels import Expression
@@ -66,21 +75,22 @@ class CkPlus48:
             name=self.info.name,
             expressions=in_order(_LABELS.values()),
             subjects=[path.stem.split("_")[0] for path, _ in files],
+            sequences=[path.stem.rsplit("_", 1)[0] for path, _ in files],
         )
 
     def faults(self) -> Iterator[Finding]:
         """Count sequences, and those that do not have three frames."""
-        frames: dict[str, int] = {}
-        for name in self.load("all").ids:
-            sequence = Path(name).stem.rsplit("_", 1)[0]
-            frames[sequence] = frames.get(sequence, 0) + 1
+        frames = Counter(self.load("all").sequences)
         yield Finding("sequences", str(len(frames)), "327")
         odd = sum(n != 3 for n in frames.values())
         yield Finding("sequences without exactly three frames", str(odd), "0")
 
 
 class CkPlusPeaks:
-    """CK+ as single images listed in ``labels.csv``: neutral first frames and peaks."""
+    """CK+ as single images listed in ``labels.csv``: neutral first frames and peaks.
+
+    The neutral frame and the peak of one recording share their name in `ImageSet.sequences`.
+    """
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
         name="ckplus_peaks",
@@ -103,28 +113,32 @@ class CkPlusPeaks:
     def load(self, split: str) -> ImageSet:
         """Read all images; see `Dataset.load`."""
         require_split(self, split)
-        files, subjects = [], []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            for line, row in enumerate(csv.DictReader(file), start=2):
-                label = (row.get("expression") or "").casefold()
-                if not row.get("file") or not row.get("subject") or label not in self.info.labels:
-                    raise DataError(
-                        f"ckplus_peaks: {self.path}: line {line}: expected file, subject and a "
-                        f"known expression, found {label or 'none'!r}; mend the line"
-                    )
-                path = self.path.parent / row["file"]
-                if not path.is_file():
-                    raise missing(path, self.info)
-                files.append((path, self.info.labels[label]))
-                subjects.append(row["subject"])
+        files, subjects, sequences = [], [], []
+        csv_header(self.path, self.info.name, ("file", "subject", "sequence", "expression"))
+        for line, row in csv_rows(self.path, self.info.name):
+            label = row.get("expression", "").casefold()
+            if not row.get("file") or not row.get("subject") or label not in self.info.labels:
+                raise DataError(
+                    f"ckplus_peaks: {self.path}: line {line}: expected file, subject and a "
+                    f"known expression, found {label or 'none'!r}; mend the line"
+                )
+            path = self.path.parent / row["file"]
+            if not path.is_file():
+                raise missing(path, self.info)
+            files.append((path, self.info.labels[label]))
+            subjects.append(row["subject"])
+            sequences.append(f"{row['subject']}_{row['sequence']}")
         return read_set(
             files,
             root=self.path.parent,
             name=self.info.name,
             expressions=in_order(e for _, e in files),
             subjects=subjects,
+            sequences=sequences,
         )
 
     def faults(self) -> Iterator[Finding]:
-        """Nothing beyond what every check looks at."""
-        yield from ()
+        """Count the sequences that have both a neutral frame and a peak."""
+        images = self.load("all")
+        frames = Counter(images.sequences)
+        yield Finding("sequences with neutral and peak", str(sum(n == 2 for n in frames.values())))

@@ -14,6 +14,8 @@ from PIL import Image as PillowImage
 
 from deepfer.data.base import DatasetInfo, Finding, ImageSet, require_split
 from deepfer.data.drawing import CHARACTERS, DrawnFace, draw_face
+from deepfer.errors import DataError
+from deepfer.files import write_text
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
 _SPLIT_SEED = {"train": 1, "val": 2, "test": 3}
@@ -52,6 +54,11 @@ class Drawn:
         seed: int = 0,
         color: bool = False,
     ) -> None:
+        if size < 16 or per_class < 1 or seed < 0:
+            raise DataError(
+                f"drawn: size {size}, per_class {per_class}, seed {seed}: "
+                "expected at least 16, 1 and 0"
+            )
         self.size, self.per_class, self.seed, self.color = size, per_class, seed, color
 
     def load(self, split: str) -> ImageSet:
@@ -94,12 +101,21 @@ class Drawn:
 
 
 def write_folder(out: Path, *, per_class: int, size: int, seed: int) -> int:
-    """Write ``<character>/<character>_<expression>/*.png`` and ``masks/``; return the number."""
-    count = 0
-    for name, face, _, _ in Drawn(size=size, per_class=per_class, seed=seed).faces("train"):
-        path, mask = out / f"{name}.png", out / "masks" / f"{name}.png"
-        for target, pixels in ((path, face.image), (mask, face.mask)):
+    """Write drawn faces as files and return their number.
+
+    The folder holds ``<character>/<character>_<expression>/*.png``, ``masks/`` with the same
+    names, and ``manifest.csv``, by which `Manifest` reads them back.
+    """
+    rows = ["path,expression,subject"]
+    for name, face, expression, character in Drawn(size=size, per_class=per_class, seed=seed).faces(
+        "train"
+    ):
+        for target, pixels in (
+            (out / f"{name}.png", face.image),
+            (out / "masks" / f"{name}.png", face.mask),
+        ):
             target.parent.mkdir(parents=True, exist_ok=True)
             PillowImage.fromarray(pixels).save(target)
-        count += 1
-    return count
+        rows.append(f"{name}.png,{expression},{character}")
+    write_text(out / "manifest.csv", "\n".join(rows) + "\n")
+    return len(rows) - 1

@@ -1,11 +1,19 @@
 """The user's own images: one folder per expression, or a CSV manifest."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from deepfer.data.base import SPLITS, DatasetInfo, Finding, ImageSet, missing, require_split
+from deepfer.data.base import (
+    SPLITS,
+    DatasetInfo,
+    Finding,
+    ImageSet,
+    csv_header,
+    csv_rows,
+    missing,
+    require_split,
+)
 from deepfer.data.images import class_files, in_order, read_set
 from deepfer.errors import DataError
 from deepfer.labels import Expression
@@ -107,31 +115,22 @@ class Manifest:
 
     def _read(self) -> list[dict[str, str]]:
         rows = []
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"path", "expression"} <= set(reader.fieldnames or ()):
-                raise DataError(
-                    f"manifest: {self.path}: line 1: expected the columns path and expression, "
-                    f"found {', '.join(reader.fieldnames or ()) or 'nothing'}; add a header line"
-                )
-            for line, row in enumerate(reader, start=2):
-                expression = (row["expression"] or "").strip().casefold()
-                split = (row.get("split") or "all").strip()
-                problem = None
-                if expression not in _LABELS:
-                    problem = f"unknown expression {expression!r}; known: {', '.join(_LABELS)}"
-                elif split not in (*SPLITS, "all"):
-                    problem = f"unknown split {split!r}; known: train, val, test"
-                elif not (self.path.parent / (row["path"] or "")).is_file():
-                    problem = f"{row['path']!r} is no file below {self.path.parent}"
-                if problem:
-                    raise DataError(f"manifest: {self.path}: line {line}: {problem}")
-                rows.append(
-                    {
-                        "path": row["path"],
-                        "expression": expression,
-                        "split": split,
-                        "subject": (row.get("subject") or "").strip(),
-                    }
-                )
+        csv_header(self.path, self.info.name, ("path", "expression"))
+        for line, row in csv_rows(self.path, self.info.name):
+            path = row.get("path", "")
+            expression = row.get("expression", "").casefold()
+            split = row.get("split") or "all"
+            problem = None
+            if expression not in _LABELS:
+                problem = f"unknown expression {expression!r}; known: {', '.join(_LABELS)}"
+            elif split not in (*SPLITS, "all"):
+                problem = f"unknown split {split!r}; known: train, val, test"
+            elif not (self.path.parent / path).is_file():
+                problem = f"{path!r} is no file below {self.path.parent}; mend the path"
+            if problem:
+                raise DataError(f"manifest: {self.path}: line {line}: {problem}")
+            subject = row.get("subject", "")
+            rows.append(
+                {"path": path, "expression": expression, "split": split, "subject": subject}
+            )
         return rows

@@ -1,35 +1,29 @@
 """Reading image files, shared by every data set that is distributed as such."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
 from deepfer.data.base import ImageSet
-from deepfer.errors import DataError
+from deepfer.errors import DataError, InputError
 from deepfer.labels import Expression
+from deepfer.media import IMAGE_SUFFIXES, read_photo
 from deepfer.types import Image
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
 
 def read_image(path: Path, name: str) -> Image:
-    """Return a data set's image as uint8 (H, W) gray or (H, W, 3) RGB.
+    """Return a data set's image as `media.read_photo` decodes it.
 
     Raises:
         DataError: The file is not an image or is damaged; names it.
     """
     try:
-        with PillowImage.open(path) as picture:
-            mode = "L" if picture.mode in {"1", "L", "LA", "I;16", "I"} else "RGB"
-            return np.asarray(picture.convert(mode))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):
-        raise DataError(
-            f"{name}: {path} cannot be read as an image; copy it again from the source or delete it"
-        ) from None
+        return read_photo(path)
+    except InputError as error:
+        raise DataError(f"{name}: {error}, or delete it") from None
 
 
 def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
@@ -49,6 +43,7 @@ def read_set(
     name: str,
     expressions: tuple[Expression, ...],
     subjects: Sequence[str] | None = None,
+    sequences: Sequence[str] | None = None,
 ) -> ImageSet:
     """Read labelled image files.
 
@@ -58,6 +53,7 @@ def read_set(
         name: The data set's name, for messages.
         expressions: The expressions that labels count in.
         subjects: One per file, where known.
+        sequences: One per file, where known.
 
     Raises:
         DataError: There are no files, or one is damaged.
@@ -68,8 +64,9 @@ def read_set(
         images=stack([read_image(path, name) for path, _ in files]),
         labels=np.array([expressions.index(e) for _, e in files], dtype=np.int64),
         expressions=expressions,
-        ids=tuple(path.relative_to(root).as_posix() for path, _ in files),
+        ids=tuple(Path(os.path.relpath(path, root)).as_posix() for path, _ in files),
         subjects=None if subjects is None else tuple(subjects),
+        sequences=None if sequences is None else tuple(sequences),
     )
 
 

@@ -9,10 +9,12 @@ from deepfer.evaluation.run import Evaluation
 def text(result: Evaluation) -> str:
     """Return figures, per-expression results and the confusion matrix (rows true)."""
     lines = [f"{result.model} on {result.data}: {len(result.true)} images"]
-    for name, value in result.figures.items():
-        shown = f"{value:.0f}" if "images of" in name or name.endswith("images") else None
-        shown = shown or (f"{value:.4f}" if name == "NLL" else f"{value:.2%}")
-        lines.append(f"  {name:<42} {shown:>8}")
+    shown = {
+        name: f"{value:.4f}" if name == "NLL" else f"{value:.2%}"
+        for name, value in result.figures.items()
+    }
+    shown |= {name: str(count) for name, count in result.counts.items()}
+    lines += [f"  {name:<44} {value:>8}" for name, value in shown.items()]
     short = [label[:8] for label in result.labels]
     lines.append("  " + " ".join(f"{s:>8}" for s in ["true", *short, "recall", "precis.", "F1"]))
     scores = np.stack(

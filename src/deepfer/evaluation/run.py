@@ -42,6 +42,7 @@ class Evaluation:
         true: int64 (N,), positions in `labels`.
         probabilities: float32 (N, K), calibrated.
         figures: Figures by name; shares run from 0 to 1.
+        counts: Numbers of images by name.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Evaluation:
     true: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     figures: dict[str, float]
+    counts: dict[str, int]
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -73,7 +75,7 @@ class Evaluation:
             "data": self.data,
             "fingerprint": self.fingerprint,
             "commit": git_commit(),
-            "images": len(self.true),
+            "counts": self.counts,
             "figures": {name: round(value, 6) for name, value in self.figures.items()},
             "per_expression": {
                 str(label): {
@@ -116,12 +118,9 @@ def evaluate(classifier: Classifier, images: ImageSet, *, data: str) -> Evaluati
     Raises:
         DataError: No image shows an expression that the model knows.
     """
-    images, unknown = _known(images, classifier.info.labels, data)
-    pixels = to_pixels(images.images, classifier.info.input)
-    result = _measured(classifier, images, pixels, data)
-    if unknown:
-        result.figures["images of unknown expressions"] = unknown
-    return result
+    known, counts = _known(images, classifier.info.labels, data)
+    pixels = to_pixels(known.images, classifier.info.input)
+    return _measured(classifier, known, pixels, data, counts)
 
 
 def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) -> Evaluation:
@@ -131,10 +130,10 @@ def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) ->
     classified. Figures are those of the faces found; ``found`` is their share, and ``accuracy
     before detection`` that of the same faces taken as whole crops.
     """
-    images, _ = _known(images, classifier.info.labels, data)
+    known, counts = _known(images, classifier.info.labels, data)
     detector, spec = FaceDetector(), classifier.info.input
     found, crops = [], []
-    for i, image in enumerate(images.images):
+    for i, image in enumerate(known.images):
         canvas = _on_canvas(image)
         faces = detector(canvas)
         if faces:
@@ -145,41 +144,47 @@ def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) ->
             found.append(i)
     if not found:
         raise DataError(f"{data}: no face was found on any image")
-    total, images = len(images), images.take(np.array(found))
-    result = _measured(classifier, images, to_pixels(crops, spec), data)
-    whole = evaluate(classifier, images, data=data)
-    result.figures["found"] = len(found) / total
+    seen = known.take(np.array(found))
+    result = _measured(classifier, seen, to_pixels(crops, spec), data, counts)
+    whole = evaluate(classifier, seen, data=data)
+    result.figures["found"] = len(found) / len(known)
     result.figures["accuracy before detection"] = whole.figures["accuracy"]
     return result
 
 
-def fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> dict[str, float]:
-    """Return what is particular to FER2013: without leaked images, and by FER+ majority.
+def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> None:
+    """Add what is particular to FER2013: without leaked images, and by FER+ votes.
 
-    The FER+ majority is the most voted answer where that is an expression the model knows;
-    ties go to the first column, as in the FER+ paper's code.
+    The FER+ label is the most voted answer; images whose answer is tied, or is none of the
+    model's expressions, are left out and the rest counted.
     """
+    images = dataset.load(split)
+    place = {name: i for i, name in enumerate(images.ids)}
+    chosen = np.array([place[name] for name in result.ids])
     correct = result.predicted == result.true
-    own = ~dataset.leaked(split)
-    figures = {"accuracy without images that stand in train": float(correct[own].mean())}
-    votes = dataset.load(split).votes
-    if votes is not None:
-        top = votes.argmax(axis=1)
+    own = ~dataset.leaked(split)[chosen]
+    if own.any():
+        result.figures["accuracy without images that stand in train"] = float(correct[own].mean())
+        result.counts["images that do not stand in train"] = int(own.sum())
+    if images.votes is not None:
+        votes = images.votes[chosen]
         names = [*VOTE_EXPRESSIONS, None, None]
-        position = np.array(
-            [result.labels.index(n) if n in result.labels else -1 for n in names], dtype=np.int64
+        position = np.array([result.labels.index(n) if n in result.labels else -1 for n in names])
+        top = position[votes.argmax(axis=1)]
+        clear = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
+        counted = (top >= 0) & clear
+        result.figures["FER+ majority accuracy"] = float(
+            (result.predicted[counted] == top[counted]).mean()
         )
-        majority = position[top]
-        counted = majority >= 0
-        figures["FER+ majority accuracy"] = float(
-            (result.predicted[counted] == majority[counted]).mean()
-        )
-        figures["FER+ majority images"] = float(counted.sum())
-    return figures
+        result.counts["images with a FER+ majority"] = int(counted.sum())
 
 
 def _measured(
-    classifier: Classifier, images: ImageSet, pixels: NDArray[np.uint8], data: str
+    classifier: Classifier,
+    images: ImageSet,
+    pixels: NDArray[np.uint8],
+    data: str,
+    counts: dict[str, int],
 ) -> Evaluation:
     probabilities = classifier(pixels)
     labels = classifier.info.labels
@@ -202,15 +207,20 @@ def _measured(
         true=true,
         probabilities=probabilities,
         figures=figures,
+        counts={"images": len(images), **counts},
     )
 
 
-def _known(images: ImageSet, labels: tuple[Expression, ...], data: str) -> tuple[ImageSet, int]:
+def _known(
+    images: ImageSet, labels: tuple[Expression, ...], data: str
+) -> tuple[ImageSet, dict[str, int]]:
     """Return the images of expressions that the model knows, and how many are left out."""
+    strange = [e for e in images.expressions if e not in labels and images.counts()[e]]
     known = np.array([e in labels for e in images.expressions])[images.labels]
     if not known.any():
         raise DataError(f"{data}: shows none of the model's expressions ({', '.join(labels)})")
-    return images.take(known), int((~known).sum())
+    left_out = {f"left out: {e}, unknown to the model": images.counts()[e] for e in strange}
+    return images.take(known), left_out
 
 
 def _on_canvas(image: Image) -> Image:

@@ -3,7 +3,9 @@
 To add a network: write one file, add one line here, add one recipe. The contract tests find it.
 """
 
+from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from deepfer.errors import MissingExtraError, UnknownNameError
@@ -35,14 +37,23 @@ def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
         UnknownNameError: There is no such network.
         MissingExtraError: torch is not installed.
     """
+    network: Network = _builder(name)(num_classes=num_classes, **options)
+    return network
+
+
+def model_options(name: str) -> tuple[str, ...]:
+    """Return the names of a network's own options; raises as `create_model` does."""
+    return tuple(p for p in signature(_builder(name)).parameters if p != "num_classes")
+
+
+def _builder(name: str) -> Callable[..., "Network"]:
     if name not in _MODELS:
         raise UnknownNameError("model", name, list_models())
     module, _, attribute = _MODELS[name].partition(":")
     try:
-        builder = getattr(import_module(module), attribute)
+        builder: Callable[..., Network] = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise MissingExtraError("building a network", "train") from error
-    network: Network = builder(num_classes=num_classes, **options)
-    return network
+        raise MissingExtraError("train") from error
+    return builder

@@ -36,15 +36,3 @@ class Network(nn.Module, ABC):
         """Map float (N, 1, H, W) faces to logits (N, K)."""
         logits: Tensor = self.classifier(self.features(faces))
         return logits
-
-
-def conv_block(
-    inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int | None = None
-) -> nn.Sequential:
-    """Convolution, batch norm, ReLU; "same" padding unless given."""
-    pad = kernel // 2 if padding is None else padding
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=pad, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )

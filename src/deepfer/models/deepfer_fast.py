@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from deepfer.models.base import Network, conv_block
+from deepfer.models.base import Network
 
 _THUMBNAIL = 12
 _REACH = 0.25  # the window may change size and move by at most a quarter
@@ -89,16 +89,16 @@ class DeepFERFast(Network):
         self.attention = AttentionWindow(self.input_size) if attention == "window" else None
         pool = nn.MaxPool2d(2)
         self.convolutions = nn.Sequential(
-            conv_block(1, w1, 3),  # (N, w1, 48, 48)
+            _conv(1, w1),  # (N, w1, 48, 48)
             pool,
-            conv_block(w1, w2, 3),  # (N, w2, 24, 24)
+            _conv(w1, w2),  # (N, w2, 24, 24)
             pool,
-            conv_block(w2, w3, 3),  # (N, w3, 12, 12)
-            conv_block(w3, w4, 3),
+            _conv(w2, w3),  # (N, w3, 12, 12)
+            _conv(w3, w4),
             pool,
-            conv_block(w4, w5, 3),  # (N, w5, 6, 6)
-            conv_block(w5, w6, 3),
-            conv_block(w6, w7, 3),
+            _conv(w4, w5),  # (N, w5, 6, 6)
+            _conv(w5, w6),
+            _conv(w6, w7),
             pool,  # (N, w7, 3, 3)
         )
         self.hidden = nn.Sequential(
@@ -134,3 +134,12 @@ class DeepFERFast(Network):
         sx, sy, tx, ty = self.attention.window(faces).unbind(1)
         zero = torch.zeros_like(sx)
         return torch.stack([sx, zero, tx, zero, sy, ty], dim=1).reshape(-1, 2, 3)
+
+
+def _conv(inputs: int, outputs: int) -> nn.Sequential:
+    """3x3 convolution that keeps the size, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )

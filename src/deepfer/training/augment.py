@@ -15,17 +15,17 @@ from deepfer.training.recipe import Augment
 
 def augment(faces: Tensor, options: Augment, *, plain: bool) -> Tensor:
     """Return changed copies of `faces`; `plain` leaves erasing out."""
-    faces = _move(faces, options)
-    n = len(faces)
+    chance = _Chance(faces)
+    faces = _move(faces, options, chance)
     if options.contrast or options.brightness:
-        gain = 1 + options.contrast * _signed(n, 1, 1, 1)
+        gain = 1 + options.contrast * chance.signed(1, 1, 1)
         mean = faces.mean(dim=(2, 3), keepdim=True)
-        faces = (faces - mean) * gain + mean + options.brightness * _signed(n, 1, 1, 1)
+        faces = (faces - mean) * gain + mean + options.brightness * chance.signed(1, 1, 1)
     if options.noise:
-        faces = faces + options.noise * torch.rand(n, 1, 1, 1) * torch.randn_like(faces)
+        faces = faces + options.noise * chance.share(1, 1, 1) * torch.randn_like(faces)
     faces = faces.clamp(0, 1)
     if options.erase and not plain:
-        faces = _erase(faces, options.erase)
+        faces = _erase(faces, options.erase, chance)
     return faces
 
 
@@ -36,55 +36,66 @@ def mixup(faces: Tensor, targets: list[Tensor], alpha: float) -> tuple[Tensor, l
         Zhang et al., mixup: Beyond Empirical Risk Minimization, 2018.
     """
     share = torch.distributions.Beta(alpha, alpha).sample().item()
-    other = torch.randperm(len(faces))
+    other = torch.randperm(len(faces), device=faces.device)
     blended = [share * t + (1 - share) * t[other] for t in (faces, *targets)]
     return blended[0], blended[1:]
 
 
-def _signed(*shape: int) -> Tensor:
-    return torch.rand(*shape) * 2 - 1
+class _Chance:
+    """Draws one value (or block of values) per face of a batch, on the batch's device."""
+
+    def __init__(self, faces: Tensor) -> None:
+        self.n, self.device = len(faces), faces.device
+
+    def share(self, *shape: int) -> Tensor:
+        """Return uniform values in 0 to 1."""
+        return torch.rand(self.n, *shape, device=self.device)
+
+    def signed(self, *shape: int) -> Tensor:
+        """Return uniform values in -1 to 1."""
+        return self.share(*shape) * 2 - 1
 
 
-def _move(faces: Tensor, options: Augment) -> Tensor:
+def _move(faces: Tensor, options: Augment, chance: _Chance) -> Tensor:
     """Rotate, shear, scale, shift and mirror in one bilinear resampling; borders are repeated."""
     if not (options.flip or options.rotate or options.scale or options.shift or options.shear):
         return faces
-    n = len(faces)
-    angle = math.radians(options.rotate) * _signed(n)
-    shear = torch.tan(math.radians(options.shear) * _signed(n))
-    scale = 1 + options.scale * _signed(n)
-    stretch = 1 + options.scale / 3 * _signed(n)
-    mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0) if options.flip else torch.ones(n)
+    angle = math.radians(options.rotate) * chance.signed()
+    shear = torch.tan(math.radians(options.shear) * chance.signed())
+    scale = 1 + options.scale * chance.signed()
+    stretch = 1 + options.scale / 3 * chance.signed()
+    mirrored = chance.share() < (0.5 if options.flip else 0.0)
+    mirror = 1 - 2 * mirrored.float()
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     theta = torch.stack(
         [
             cos * mirror * stretch,
             -sin + cos * shear,
-            2 * options.shift * _signed(n),
+            2 * options.shift * chance.signed(),
             sin * mirror * stretch,
             cos + sin * shear,
-            2 * options.shift * _signed(n),
+            2 * options.shift * chance.signed(),
         ],
         dim=1,
-    ).reshape(n, 2, 3)
+    ).reshape(len(faces), 2, 3)
     grid = functional.affine_grid(theta, list(faces.shape), align_corners=False)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
-def _erase(faces: Tensor, probability: float) -> Tensor:
+def _erase(faces: Tensor, probability: float, chance: _Chance) -> Tensor:
     """Fill one random rectangle (2 to 20 % of the area) of some faces with one gray level.
 
     Source:
         Zhong et al., Random Erasing Data Augmentation, 2020.
     """
-    n, _, height, width = faces.shape
-    area = (0.02 + 0.18 * torch.rand(n, 1)) * height * width
-    ratio = torch.exp(math.log(3) * _signed(n, 1))
+    height, width = faces.shape[2:]
+    area = (0.02 + 0.18 * chance.share(1)) * height * width
+    ratio = torch.exp(math.log(3) * chance.signed(1))
     high, wide = torch.sqrt(area * ratio), torch.sqrt(area / ratio)
-    top, left = torch.rand(n, 1) * (height - high), torch.rand(n, 1) * (width - wide)
-    y, x = torch.arange(height), torch.arange(width)
+    top, left = chance.share(1) * (height - high), chance.share(1) * (width - wide)
+    y, x = (torch.arange(side, device=faces.device) for side in (height, width))
     rows = (y >= top) & (y < top + high)
     columns = (x >= left) & (x < left + wide)
-    hit = torch.rand(n, 1, 1) < probability
+    hit = chance.share(1, 1) < probability
     mask = (rows[:, :, None] & columns[:, None, :] & hit)[:, None]
-    return torch.where(mask, torch.rand(n, 1, 1, 1), faces)
+    return torch.where(mask, chance.share(1, 1, 1), faces)

@@ -39,5 +39,5 @@ class TensorSet:
         return self.pixels[chosen].float() / 255
 
     def normalized(self, faces: Tensor) -> Tensor:
-        """Return 0 to 1 faces as network input; equals `preprocess.normalize` of the pixels."""
+        """Return 0 to 1 faces as network input: `preprocess.normalize` on tensors."""
         return (faces - self.spec.mean) / self.spec.std

@@ -5,7 +5,6 @@ leaves either the old file or the new one. Nothing that could run code is ever l
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from deepfer.errors import CheckpointError
+from deepfer.files import replacing
 from deepfer.labels import Expression
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -23,13 +23,9 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 def save(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
     """Write tensors and their JSON description as one file, atomically."""
-    partial = path.with_suffix(f".partial-{os.getpid()}")
     copies = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    try:
+    with replacing(path) as partial:
         save_file(copies, partial, metadata={"deepfer": json.dumps(description)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,7 +65,7 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
             **description["model_options"],
         )
         network.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: does not fit the network it names ({reason})") from None
     return network.eval(), description

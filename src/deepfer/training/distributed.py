@@ -57,6 +57,8 @@ def processes() -> Iterator[Process]:
     cuda = torch.cuda.is_available()
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device(f"cuda:{local}" if cuda else "cpu")
+    if cuda:
+        torch.cuda.set_device(device)
     if "RANK" not in os.environ:
         yield Process(0, 1, device)
         return

@@ -1,8 +1,8 @@
 """A trained network to a model file: exported, calibrated on validation, compared with torch."""
 
 import logging
-import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from deepfer import metrics
 from deepfer.classify import Classifier, softmax
 from deepfer.data import load_training_sets
 from deepfer.errors import CheckpointError
+from deepfer.files import replacing
 from deepfer.modelfile import InputSpec, ModelInfo
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
@@ -56,10 +57,20 @@ def export(
     """
     network, description = checkpoint.load_network(source)
     recipe = from_json(description["recipe"], str(source))
-    _, val = load_training_sets(recipe.dataset, root, recipe.dataset_options, seed=recipe.seed)
+    _, val = load_training_sets(
+        recipe.dataset,
+        root,
+        recipe.dataset_options,
+        validation=recipe.validation,
+        seed=recipe.seed,
+    )
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    if val.fingerprint() != description["data"]["val"]:
+        raise CheckpointError(
+            f"{source}: {recipe.dataset} below {root} is not the data it was trained with; "
+            "give the same --root"
+        )
     info = ModelInfo(
         name=name,
         labels=checkpoint.labels_of(description),
@@ -68,7 +79,8 @@ def export(
         licence=licence,
         recipe=recipe.fingerprint(),
     )
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as partial:
         _to_onnx(network, info, partial)
         logits = Classifier(partial).logits(pixels)
         difference = _difference(network, normalize(pixels[:512], spec), logits[:512])
@@ -79,9 +91,6 @@ def export(
             )
         info = _calibrated(info, logits, val.labels)
         _set_metadata(partial, info)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     return info, difference
 
 
@@ -167,13 +176,8 @@ def _calibrated(info: ModelInfo, logits: NDArray[np.float32], true: NDArray[np.i
         "validation ECE": metrics.calibration_error(probabilities, true),
         "validation NLL": metrics.log_loss(probabilities, true),
     }
-    return ModelInfo(
-        name=info.name,
-        labels=info.labels,
-        input=info.input,
+    return replace(
+        info,
         temperature=temperature,
-        training_data=info.training_data,
-        licence=info.licence,
-        recipe=info.recipe,
         figures={name: round(value, 6) for name, value in figures.items()},
     )

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from deepfer import metrics
 from deepfer.data import load_training_sets
 from deepfer.errors import CheckpointError, DataError, RecipeError
-from deepfer.files import git_commit, write_text
+from deepfer.files import git_commit, sweep, write_text
+from deepfer.labels import Expression
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -33,6 +35,7 @@ from deepfer.training.recipe import Recipe
 from deepfer.training.record import progress_bar, summary, write_metrics
 
 Announce = Callable[[str], None]
+_TASK = TaskID(0)  # the bar's only one
 
 
 def train(
@@ -42,7 +45,7 @@ def train(
     run: Path,
     resume: bool = False,
     announce: Announce = lambda line: None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train one network and leave a run folder that says all about it.
 
     The folder holds ``recipe.json``, ``environment.json``, ``metrics.csv`` (one row per epoch),
@@ -57,7 +60,8 @@ def train(
         announce: Called with one line per epoch.
 
     Returns:
-        The description of the best epoch, as stored in ``best.safetensors``.
+        The description of the best epoch, as stored in ``best.safetensors``; None on processes
+        other than the first.
 
     Raises:
         CheckpointError: The folder holds a run already (without `resume`), or one of another
@@ -76,7 +80,11 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.process, self.announce = recipe, folder, process, announce
         train_set, val_set = load_training_sets(
-            recipe.dataset, root, recipe.dataset_options, seed=recipe.seed
+            recipe.dataset,
+            root,
+            recipe.dataset_options,
+            validation=recipe.validation,
+            seed=recipe.seed,
         )
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(
@@ -92,7 +100,7 @@ class _Run:
         except (TypeError, ValueError) as error:
             raise RecipeError(f"model_options: {error}") from None
         if recipe.init:
-            _start_from(self.network, recipe.init)
+            _start_from(self.network, recipe.init, self.labels)
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
         self.train_data = TensorSet(train_set, self.spec, process.device)
         self.val_data = TensorSet(val_set, self.spec, process.device)
@@ -111,17 +119,35 @@ class _Run:
         ]
         self.precision = _precision(recipe.precision, process.device)
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
-        self.steps_per_epoch = max(1, len(self.train_data) // (recipe.batch_size * process.world))
+        # data smaller than one batch makes one smaller batch
+        self.batch = min(recipe.batch_size, len(self.train_data) // process.world)
+        if self.batch < 2:
+            raise DataError(
+                f"{recipe.dataset}: {len(self.train_data)} training images are too few for "
+                f"{process.world} process(es); each needs two"
+            )
+        self.steps_per_epoch = len(self.train_data) // (self.batch * process.world)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
 
-    def go(self, resume: bool) -> dict[str, Any]:
+    def go(self, resume: bool) -> dict[str, Any] | None:
         """Train to the last epoch and return the best epoch's description."""
         self._open(resume)
+        with progress_bar(self.process.first) as bar:
+            steps = self.recipe.epochs * self.steps_per_epoch
+            bar.add_task("", total=steps, completed=self.epoch * self.steps_per_epoch)
+            self._epochs(bar)
+        self.process.wait()
+        if not self.process.first:
+            return None
+        return checkpoint.load(self.folder / checkpoint.BEST)[1]
+
+    def _epochs(self, bar: Progress) -> None:
         best = max((row["score"] for row in self.history), default=-math.inf)
         for epoch in range(self.epoch, self.recipe.epochs):
+            bar.update(_TASK, description=f"epoch {epoch + 1}/{self.recipe.epochs}")
             started = time.monotonic()
-            train_loss, train_accuracy = self._train_epoch(epoch)
+            train_loss, train_accuracy = self._train_epoch(epoch, bar)
             confusion, val_loss = self._evaluate(self.average)
             row = {
                 "epoch": epoch + 1,
@@ -148,10 +174,8 @@ class _Run:
                 write_metrics(self.folder, self.history)
                 self.announce(summary(row, self.recipe.epochs))
             best = max(best, row["score"])
-        self.process.wait()
-        return checkpoint.load(self.folder / checkpoint.BEST)[1]
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+    def _train_epoch(self, epoch: int, bar: Progress) -> tuple[float, float]:
         recipe, process, data = self.recipe, self.process, self.train_data
         order = torch.Generator().manual_seed(_seed(recipe.seed, epoch))
         shuffled = torch.randperm(len(data), generator=order)
@@ -159,16 +183,14 @@ class _Run:
         plain = epoch >= recipe.epochs - recipe.augment.plain_epochs
         self.parallel.train()
         totals = torch.zeros(3, device=process.device)
-        with progress_bar(process.first) as bar:
-            task = bar.add_task(f"epoch {epoch + 1}/{recipe.epochs}", total=self.steps_per_epoch)
-            for step in range(self.steps_per_epoch):
-                start = (step * process.world + process.rank) * recipe.batch_size
-                chosen = shuffled[start : start + recipe.batch_size].to(process.device)
-                set_lr(self.optimizer, self._lr(epoch * self.steps_per_epoch + step))
-                loss, correct = self._step(chosen, plain)
-                self._update_average(epoch * self.steps_per_epoch + step)
-                totals += torch.stack([loss * len(chosen), correct, torch.tensor(len(chosen))])
-                bar.advance(task)
+        for step in range(self.steps_per_epoch):
+            start = (step * process.world + process.rank) * self.batch
+            chosen = shuffled[start : start + self.batch].to(process.device)
+            set_lr(self.optimizer, self._lr(epoch * self.steps_per_epoch + step))
+            loss, correct = self._step(chosen, plain)
+            self._update_average(epoch * self.steps_per_epoch + step)
+            totals += torch.stack([loss * len(chosen), correct, torch.full_like(loss, len(chosen))])
+            bar.advance(_TASK)
         loss_sum, correct_sum, count = process.sum(totals).tolist()
         return loss_sum / count, correct_sum / count
 
@@ -207,7 +229,7 @@ class _Run:
         process.share_from_first(network)
         network.eval()
         k = len(self.labels)
-        counts, loss = torch.zeros(k * k), torch.zeros(1)
+        counts, loss = (torch.zeros(n, device=process.device) for n in (k * k, 1))
         mine = torch.arange(process.rank, len(data), process.world)
         for chosen in torch.split(mine, 256):
             faces = data.normalized(data.faces(chosen.to(process.device)))
@@ -216,11 +238,10 @@ class _Run:
             ):
                 logits = network(faces).float()
             labels = data.labels[chosen.to(process.device)]
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").cpu()
-            pairs = (labels * k + logits.argmax(1)).cpu()
-            counts += torch.bincount(pairs, minlength=k * k)
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            counts += torch.bincount(labels * k + logits.argmax(1), minlength=k * k)
         counts, loss = process.sum(counts), process.sum(loss)
-        confusion = counts.reshape(k, k).long().numpy()
+        confusion = counts.reshape(k, k).long().cpu().numpy()
         return confusion, loss.item() / len(data)
 
     def _lr(self, step: int) -> float:
@@ -260,6 +281,9 @@ class _Run:
                     f"{self.folder} holds a run already; pass --resume to go on, or another folder"
                 )
             self._load_last(last)
+            if self.process.first:  # a kill may have come between the checkpoint and these
+                sweep(self.folder)
+                write_metrics(self.folder, self.history)
         elif self.process.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             recipe = json.dumps(self.recipe.to_json(), indent=2)
@@ -280,15 +304,21 @@ class _Run:
             "history": self.history,
             "recipe": self.recipe.to_json(),
             "data": self.fingerprints,
+            "processes": self.process.world,
         }
         checkpoint.save(self.folder / checkpoint.LAST, tensors, description)
 
     def _load_last(self, last: Path) -> None:
         tensors, description = checkpoint.load(last)
-        for what, mine in (("recipe", self.recipe.to_json()), ("data", self.fingerprints)):
+        own = {
+            "recipe": self.recipe.to_json(),
+            "data": self.fingerprints,
+            "processes": self.process.world,
+        }
+        for what, mine in own.items():
             if description.get(what) != mine:
                 raise CheckpointError(
-                    f"{self.folder} was trained with another {what}; "
+                    f"{self.folder} was trained with other {what}; "
                     f"resume with the same {what}, or choose another folder"
                 )
         parts: dict[str, dict[str, Tensor]] = {"heads": {}, "average": {}, "optimizer": {}}
@@ -360,21 +390,20 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def _start_from(network: Network, source: str) -> None:
-    """Load another network's weights; its classifier only where the shapes agree."""
-    other, _ = checkpoint.load_network(source)
-    weights = other.state_dict()
-    own = network.state_dict()
-    if weights.keys() != own.keys():
-        raise CheckpointError(f"{source}: cannot start from another architecture")
-    fitting = {n: t for n, t in weights.items() if t.shape == own[n].shape}
-    strangers = [n for n in weights if n not in fitting and not n.startswith("classifier.")]
-    if strangers:
-        raise CheckpointError(f"{source}: cannot start from other widths ({strangers[0]} differs)")
-    network.load_state_dict(fitting, strict=False)
+def _start_from(network: Network, source: str, labels: tuple[Expression, ...]) -> None:
+    """Load another network's weights; its classifier only where the label orders agree."""
+    other, description = checkpoint.load_network(source)
+    weights, own = other.state_dict(), network.state_dict()
+    if checkpoint.labels_of(description) != labels:
+        weights = {n: t for n, t in weights.items() if not n.startswith("classifier.")}
+    if strangers := [n for n, t in weights.items() if n not in own or t.shape != own[n].shape]:
+        raise CheckpointError(
+            f"{source}: cannot start from another architecture ({strangers[0]} differs)"
+        )
+    network.load_state_dict(weights, strict=False)
 
 
-def _teacher(source: str, labels: tuple[Any, ...]) -> Network:
+def _teacher(source: str, labels: tuple[Expression, ...]) -> Network:
     network, description = checkpoint.load_network(source)
     if checkpoint.labels_of(description) != labels:
         raise CheckpointError(f"{source}: the teacher's label order differs from the data's")

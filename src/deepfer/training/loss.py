@@ -16,7 +16,7 @@ class ExpressionLoss:
     Args:
         options: The recipe's ``[loss]`` table.
         distill: The recipe's ``[distill]`` table.
-        counts: Training images per class, (K,).
+        counts: Training images per class, (K,), on the device of the training.
     """
 
     def __init__(self, options: Loss, distill: Distill, counts: Tensor) -> None:
@@ -46,9 +46,9 @@ class ExpressionLoss:
             teacher: (N, K) probabilities at the distillation temperature.
         """
         loss = functional.cross_entropy(
-            logits + self.adjustment.to(logits.device),
+            logits + self.adjustment,
             targets,
-            weight=None if self.weights is None else self.weights.to(logits.device),
+            weight=self.weights,
             label_smoothing=self.options.label_smoothing,
         )
         if teacher is not None:

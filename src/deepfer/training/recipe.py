@@ -5,14 +5,16 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, field
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from deepfer.data import dataset_options, list_datasets
 from deepfer.errors import RecipeError, UnknownNameError
+from deepfer.models import list_models, model_options
+from deepfer.recipes import list_recipes, recipe_text
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -91,8 +93,9 @@ class Recipe:
     dataset: str
     model_options: dict[str, Any] = field(default_factory=dict)
     dataset_options: dict[str, Any] = field(default_factory=dict)
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share held out where none is defined
     init: str = ""  # run folder or checkpoint whose weights to start from
-    seed: int = 0
+    seed: Count = 0
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 128
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
@@ -121,14 +124,16 @@ def from_json(content: dict[str, Any], source: str) -> Recipe:
     Raises:
         RecipeError: Lists every problem, one per line, each with its dotted name.
     """
+    problems = _name_problems(content)
+    recipe = None
     try:
         # Strict mode takes tuples only from JSON, and TOML maps to JSON one to one.
-        return TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
+        recipe = TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        problems = [
-            f"  {'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors()
-        ]
-        raise RecipeError("\n".join([f"{source}: {len(problems)} problem(s)", *problems])) from None
+        problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    if recipe is None or problems:
+        raise _problems(source, problems)
+    return recipe
 
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -142,35 +147,56 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
         UnknownNameError: `name` is neither a file nor a shipped recipe.
         RecipeError: The file is no TOML, an override has no ``=``, or values are wrong.
     """
-    path = Path(name)
-    if path.suffix == ".toml":
+    if name.endswith(".toml"):
         try:
-            text = path.read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"cannot read recipe {name}: {error}") from None
     elif name in list_recipes():
-        text = (resources.files("deepfer") / "recipes" / f"{name}.toml").read_text("utf-8")
+        text = recipe_text(name)
     else:
         raise UnknownNameError("recipe", name, list_recipes())
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name}: not TOML: {error}") from None
-    for override in overrides:
-        _apply(content, override)
+    mistakes = [problem for override in overrides if (problem := _apply(content, override))]
+    if mistakes:
+        raise _problems(name, mistakes)
     return from_json(content, name)
 
 
-def list_recipes() -> tuple[str, ...]:
-    """Return the names of the shipped recipes."""
-    folder = resources.files("deepfer") / "recipes"
-    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+def _problems(source: str, problems: list[str]) -> RecipeError:
+    return RecipeError("\n  ".join([f"{source}: {len(problems)} problem(s)", *problems]))
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def _name_problems(content: dict[str, Any]) -> list[str]:
+    """Look up the names that a recipe refers to."""
+    problems = []
+    for key, names, options_of in (
+        ("model", list_models(), model_options),
+        ("dataset", list_datasets(), dataset_options),
+    ):
+        name, options = content.get(key), content.get(f"{key}_options", {})
+        if not isinstance(name, str):
+            continue  # the schema says so
+        if name not in names:
+            problems.append(f"{key}: unknown name {name!r}; known: {', '.join(names)}")
+        elif isinstance(options, dict):
+            known = options_of(name)
+            problems += [
+                f"{key}_options.{option}: unknown option; known: {', '.join(known) or 'none'}"
+                for option in options
+                if option not in known
+            ]
+    return problems
+
+
+def _apply(content: dict[str, Any], override: str) -> str | None:
+    """Set one value; return what is wrong with the override, if anything."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise RecipeError(f"--set {override!r}: expected key=value, such as optimizer.lr=0.001")
+        return f"--set {override!r}: expected key=value, such as optimizer.lr=0.001"
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -179,5 +205,6 @@ def _apply(content: dict[str, Any], override: str) -> None:
     for table in tables:
         content = content.setdefault(table, {})
         if not isinstance(content, dict):
-            raise RecipeError(f"--set {override!r}: {table!r} is a value, not a table")
+            return f"--set {override!r}: {table!r} is a value, not a table"
     content[last] = value
+    return None

@@ -50,4 +50,10 @@ def progress_bar(visible: bool) -> Progress:
         TimeRemainingColumn(),
     )
     shown = visible and console.is_terminal
-    return Progress(*columns, console=console, transient=True, disable=not shown)
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not shown,
+        redirect_stdout=False,
+    )
