@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from rich.progress import Progress, TaskID
@@ -21,13 +21,13 @@ from deepfer import metrics
 from deepfer.data import load_training_sets
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.files import git_commit, sweep, write_text
-from deepfer.labels import Expression
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.models.base import Network
 from deepfer.training import checkpoint
 from deepfer.training.augment import augment, mixup
 from deepfer.training.batches import TensorSet
+from deepfer.training.build import Heads, autocast_type, placed, start_from, teacher
 from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
@@ -100,24 +100,23 @@ class _Run:
         except (TypeError, ValueError) as error:
             raise RecipeError(f"model_options: {error}") from None
         if recipe.init:
-            _start_from(self.network, recipe.init, self.labels)
+            start_from(self.network, recipe.init, self.labels)
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
         self.train_data = TensorSet(train_set, self.spec, process.device)
         self.val_data = TensorSet(val_set, self.spec, process.device)
         self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
 
         votes = self.train_data.votes
-        self.heads = _placed(
-            _Heads(self.network, votes.shape[1] if recipe.loss.votes else 0), process
-        )
+        heads = Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)
+        self.heads = placed(heads, process.device)
         self.parallel = process.wrap(self.heads)
         self.optimizer = build_optimizer(self.heads, recipe.optimizer)
         counts = torch.bincount(self.train_data.labels, minlength=len(self.labels))
         self.loss = ExpressionLoss(recipe.loss, recipe.distill, counts)
         self.teachers = [
-            _placed(_teacher(t, self.labels), process) for t in recipe.distill.teachers
+            placed(teacher(t, self.labels), process.device) for t in recipe.distill.teachers
         ]
-        self.precision = _precision(recipe.precision, process.device)
+        self.precision = autocast_type(recipe.precision, process.device)
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
         # data smaller than one batch makes one smaller batch
         self.batch = min(recipe.batch_size, len(self.train_data) // process.world)
@@ -205,13 +204,13 @@ class _Run:
             faces.device.type, self.precision, enabled=self.precision != torch.float32
         ):
             logits, vote_logits = self.parallel(faces)
-            teacher = teacher_probabilities(self.teachers, faces, recipe.distill)
+            taught = teacher_probabilities(self.teachers, faces, recipe.distill)
         loss = self.loss(
             logits.float(),
             targets[0],
             vote_logits=None if vote_logits is None else vote_logits.float(),
             vote_targets=targets[1],
-            teacher=teacher,
+            teacher=taught,
         )
         if recipe.loss.dense_penalty:
             loss = loss + recipe.loss.dense_penalty * dense_penalty(self.network)
@@ -352,59 +351,9 @@ class _Run:
         }
 
 
-M = TypeVar("M", bound=nn.Module)
-
-
-def _placed(module: M, process: Process) -> M:
-    """Move to this process's device, in the memory format in which convolutions run fastest."""
-    return module.to(process.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-class _Heads(nn.Module):
-    """The network and, in training only, a second head that learns the votes."""
-
-    def __init__(self, network: Network, votes: int) -> None:
-        super().__init__()
-        self.network = network
-        width = network.classifier.in_features
-        self.votes = nn.Linear(width, votes) if votes else None
-
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
-        features = self.network.features(faces)
-        votes = None if self.votes is None else self.votes(features)
-        return self.network.classifier(features), votes
-
-
 def _seed(*parts: int) -> int:
     """Mix whole numbers into one 63-bit seed."""
     mixed = 0
     for part in parts:
         mixed = (mixed * 1_000_003 + part + 1) % 2**63
     return mixed
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-        name = "bfloat16" if fast else "float32"
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
-
-
-def _start_from(network: Network, source: str, labels: tuple[Expression, ...]) -> None:
-    """Load another network's weights; its classifier only where the label orders agree."""
-    other, description = checkpoint.load_network(source)
-    weights, own = other.state_dict(), network.state_dict()
-    if checkpoint.labels_of(description) != labels:
-        weights = {n: t for n, t in weights.items() if not n.startswith("classifier.")}
-    if strangers := [n for n, t in weights.items() if n not in own or t.shape != own[n].shape]:
-        raise CheckpointError(
-            f"{source}: cannot start from another architecture ({strangers[0]} differs)"
-        )
-    network.load_state_dict(weights, strict=False)
-
-
-def _teacher(source: str, labels: tuple[Expression, ...]) -> Network:
-    network, description = checkpoint.load_network(source)
-    if checkpoint.labels_of(description) != labels:
-        raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
-    return network

@@ -1,0 +1,63 @@
+"""What the loop trains: the network with its heads, where it starts, and whom it learns from."""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from deepfer.errors import CheckpointError
+from deepfer.labels import Expression
+from deepfer.models.base import Network
+from deepfer.training import checkpoint
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def placed(module: M, device: torch.device) -> M:
+    """Move to a device, in the memory format in which convolutions run fastest."""
+    return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+class Heads(nn.Module):
+    """The network and, in training only, a second head that learns the votes."""
+
+    def __init__(self, network: Network, votes: int) -> None:
+        super().__init__()
+        self.network = network
+        width = network.classifier.in_features
+        self.votes = nn.Linear(width, votes) if votes else None
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map (N, 1, H, W) faces to logits (N, K) and vote logits (N, V)."""
+        features = self.network.features(faces)
+        votes = None if self.votes is None else self.votes(features)
+        return self.network.classifier(features), votes
+
+
+def autocast_type(name: str, device: torch.device) -> torch.dtype:
+    """Return the recipe's precision; ``auto`` is bfloat16 where the hardware has it."""
+    if name == "auto":
+        fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        name = "bfloat16" if fast else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def start_from(network: Network, source: str, labels: tuple[Expression, ...]) -> None:
+    """Load another network's weights; its classifier only where the label orders agree."""
+    other, description = checkpoint.load_network(source)
+    weights, own = other.state_dict(), network.state_dict()
+    if checkpoint.labels_of(description) != labels:
+        weights = {n: t for n, t in weights.items() if not n.startswith("classifier.")}
+    if strangers := [n for n, t in weights.items() if n not in own or t.shape != own[n].shape]:
+        raise CheckpointError(
+            f"{source}: cannot start from another architecture ({strangers[0]} differs)"
+        )
+    network.load_state_dict(weights, strict=False)
+
+
+def teacher(source: str, labels: tuple[Expression, ...]) -> Network:
+    """Load a network to learn from; its label order must be the data's."""
+    network, description = checkpoint.load_network(source)
+    if checkpoint.labels_of(description) != labels:
+        raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
+    return network
