@@ -1,7 +1,6 @@
 """Photos to pixels: the only place where image files are decoded for recognition."""
 
 import io
-from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import TypeAlias
@@ -67,31 +66,30 @@ def source_name(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else "-"
 
 
-def expand(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the image files that files, folders (recursive) and glob patterns stand for.
+def expand(path: str) -> list[tuple[str, str]]:
+    """List the image files that a file, folder (recursive) or glob pattern stands for.
 
-    Files are yielded whatever their name; from folders and patterns only image files are taken,
-    sorted, hidden ones left out. ``-`` is yielded as it is.
+    A file is taken whatever its name; from folders and patterns only image files are taken,
+    sorted, hidden ones left out. ``-`` is taken as it is.
 
-    Yields:
-        The path, and a relative name for a copy: the path below the folder, or the file's name.
+    Returns:
+        Paths, each with a relative name for a copy: the path below the folder, or the file's
+        name.
 
     Raises:
         InputError: A folder or pattern holds no images.
     """
-    for path in paths:
-        if _is_dir(path):
-            found = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
-            yield from ((str(p), p.relative_to(path).as_posix()) for p in found)
-        elif any(c in path for c in "*?[") and not Path(path).exists():
-            matches = map(Path, glob(path, recursive=True))  # noqa: PTH207 (may be absolute)
-            found = sorted(p for p in matches if _is_photo(p))
-            yield from ((str(p), p.name) for p in found)
-        else:
-            yield path, "stdin" if path == "-" else Path(path).name
-            continue
-        if not found:
-            raise InputError(f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+    if _is_dir(path):
+        photos = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
+        found = [(str(p), p.relative_to(path).as_posix()) for p in photos]
+    elif any(c in path for c in "*?[") and not Path(path).exists():
+        matches = map(Path, glob(path, recursive=True))  # noqa: PTH207 (may be absolute)
+        found = [(str(p), p.name) for p in sorted(matches) if _is_photo(p)]
+    else:
+        return [(path, "stdin" if path == "-" else Path(path).name)]
+    if not found:
+        raise InputError(f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+    return found
 
 
 def _is_dir(path: str) -> bool:

@@ -113,21 +113,21 @@ class TestExpand:
             path = tmp_path / name
             path.parent.mkdir(exist_ok=True)
             path.touch()
-        names = [name for _, name in expand([str(tmp_path)])]
+        names = [name for _, name in expand(str(tmp_path))]
         assert names == ["a.jpg", "b.png", "sub/c.PNG"]
 
     def test_pattern(self, tmp_path: Path) -> None:
         for name in ("b.png", "a.png", "c.jpg"):
             (tmp_path / name).touch()
-        found = [name for _, name in expand([f"{tmp_path}/*.png"])]
+        found = [name for _, name in expand(f"{tmp_path}/*.png")]
         assert found == ["a.png", "b.png"]
 
     def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
         odd = tmp_path / "me[1].png"
         odd.touch()
-        assert list(expand([str(odd)])) == [(str(odd), "me[1].png")]
+        assert expand(str(odd)) == [(str(odd), "me[1].png")]
 
     @pytest.mark.parametrize("pattern", ["", "/*.png"])
     def test_nothing_found(self, tmp_path: Path, pattern: str) -> None:
         with pytest.raises(InputError, match="holds no images"):
-            list(expand([f"{tmp_path}{pattern}"]))
+            expand(f"{tmp_path}{pattern}")

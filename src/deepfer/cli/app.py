@@ -78,7 +78,14 @@ def predict(
     if json and csv:
         raise typer.BadParameter("choose --json or --csv, not both")
     show = report.to_json_line if json else report.csv_rows if csv else report.table_rows
-    inputs = list(expand(paths))
+    inputs: list[tuple[str, str]] = []
+    failed = 0
+    for path in paths:
+        try:
+            inputs += expand(path)
+        except InputError as error:
+            tell(f"error: {error}")
+            failed += 1
     sources: list[Source] = [read_stdin() if path == "-" else path for path, _ in inputs]
     recognizer = Recognizer(
         model, detect=detect, min_score=min_score, min_face=min_face, detect_size=detect_size
@@ -87,7 +94,7 @@ def predict(
     if csv:
         answer(report.csv_header(recognizer.labels))
     results = recognizer.recognize_many(sources, workers=workers)
-    failed = 0
+    done = 0
     for position, result in enumerate(progress(results, len(inputs), "photos")):
         try:
             if isinstance(result, InputError):
@@ -95,11 +102,12 @@ def predict(
             answer(show(result))
             if copies is not None:
                 copies.write(position, sources[position], result)
+            done += 1
         except InputError as error:
             tell(f"error: {error}")
             failed += 1
     if failed:
-        raise typer.Exit(1 if failed == len(inputs) else PARTIAL)
+        raise typer.Exit(PARTIAL if done else 1)
 
 
 @app.command()

@@ -175,43 +175,36 @@ def check(dataset: Dataset) -> list[Finding]:
     return findings
 
 
-def csv_rows(path: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+def csv_rows(
+    path: Path, name: str, required: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the cells by column name of a CSV file's rows.
 
-    Blank lines are passed over; names and cells are stripped.
+    Blank lines are passed over, names and cells stripped, missing cells empty.
 
     Raises:
-        DataError: The file is no UTF-8 text or no CSV; names the line.
+        DataError: The first line does not name the required columns, or the file is no UTF-8
+            text or no CSV; names the line.
     """
-    reader = None
+    line = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             header = [cell.strip() for cell in next(reader, [])]
+            if not set(required) <= set(header):
+                raise DataError(
+                    f"{name}: {path}: line 1: expected the columns {', '.join(required)}, found "
+                    f"{', '.join(header)[:80] or 'nothing'}; get the file again or add a header"
+                )
             for row in reader:
+                line = reader.line_num
                 if row:
                     cells = [cell.strip() for cell in row]
-                    yield reader.line_num, dict(zip(header, cells, strict=False))
+                    yield line, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
     except (UnicodeDecodeError, csv.Error) as error:
-        line = reader.line_num + 1 if reader else 1
         raise DataError(
-            f"{name}: {path}: line {line}: not CSV text ({error}); get the file again"
+            f"{name}: {path}: line {line + 1}: not CSV text ({error}); get the file again"
         ) from None
-
-
-def csv_header(path: Path, name: str, required: Sequence[str]) -> None:
-    """Fail with `DataError` unless the first line of a CSV file names the required columns."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = [cell.strip() for cell in next(csv.reader(file), [])]
-    except (UnicodeDecodeError, csv.Error):
-        header = []
-    if not set(required) <= set(header):
-        found = ", ".join(header)[:80] or "nothing readable"
-        raise DataError(
-            f"{name}: {path}: line 1: expected the columns {', '.join(required)}, found {found}; "
-            "get the file again or add a header line"
-        )
 
 
 def find_file(root: Path, candidates: Sequence[str], info: DatasetInfo) -> Path:

@@ -9,7 +9,6 @@ from deepfer.data.base import (
     DatasetInfo,
     Finding,
     ImageSet,
-    csv_header,
     csv_rows,
     find_file,
     missing,
@@ -114,8 +113,8 @@ class CkPlusPeaks:
         """Read all images; see `Dataset.load`."""
         require_split(self, split)
         files, subjects, sequences = [], [], []
-        csv_header(self.path, self.info.name, ("file", "subject", "sequence", "expression"))
-        for line, row in csv_rows(self.path, self.info.name):
+        columns = ("file", "subject", "sequence", "expression")
+        for line, row in csv_rows(self.path, self.info.name, columns):
             label = row.get("expression", "").casefold()
             if not row.get("file") or not row.get("subject") or label not in self.info.labels:
                 raise DataError(

@@ -20,7 +20,6 @@ from deepfer.data.base import (
     DatasetInfo,
     Finding,
     ImageSet,
-    csv_header,
     csv_rows,
     find_file,
     missing,
@@ -128,10 +127,7 @@ class Fer2013:
         """Return, per image that `load` gives of `split`, whether its pixels stand in train."""
         images, _, usage = self._rows
         train = {x.tobytes() for x in images[usage == "train"]}
-        kept = self._kept(split)
-        if self.majority and self._votes is not None:
-            kept &= majority_labels(self._votes) >= 0
-        return np.array([x.tobytes() in train for x in images[kept]], dtype=bool)
+        return np.array([x.tobytes() in train for x in self.load(split).images], dtype=bool)
 
     def _kept(self, split: str) -> NDArray[np.bool_]:
         require_split(self, split)
@@ -141,15 +137,15 @@ class Fer2013:
 
     def faults(self) -> Iterator[Finding]:
         """Count blank images, copies across splits and copies with conflicting labels."""
-        images, labels, _ = self._rows
-        whole = Fer2013(self.path)
-        conflicts = str(len(_conflicting(_copies(images), labels)))
-        yield Finding("blank images", str(int(_blank(images).sum())), "12")
-        yield Finding("val images that stand in train", str(int(whole.leaked("val").sum())), "280")
-        yield Finding(
-            "test images that stand in train", str(int(whole.leaked("test").sum())), "288"
-        )
-        yield Finding("groups of copies with different labels", conflicts, "57")
+        images, labels, usage = self._rows
+        blank = sum(_is_blank(image) for image in images)
+        train = {x.tobytes() for x in images[usage == "train"]}
+        yield Finding("blank images", str(blank), "12")
+        for split, expected in (("val", "280"), ("test", "288")):
+            copies = sum(x.tobytes() in train for x in images[usage == split])
+            yield Finding(f"{split} images that stand in train", str(copies), expected)
+        conflicts = _conflicting(_copies(images), labels)
+        yield Finding("groups of copies with different labels", str(len(conflicts)), "57")
         yield Finding(
             "FER+ votes", "not found" if self.votes_path is None else str(self.votes_path)
         )
@@ -197,14 +193,13 @@ class Fer2013Images:
     def load(self, split: str) -> ImageSet:
         """Read one split; see `Dataset.load`."""
         require_split(self, split)
-        images = self._read(split)
         if not self.exclude_faults:
-            return images
+            return self._read(split)
         both = {name: self._read(name) for name in self.splits}
         pixels = [np.asarray(x) for part in both.values() for x in part.images]
         labels = np.concatenate([part.labels for part in both.values()])
         usage = np.repeat(list(both), [len(part) for part in both.values()])
-        return images.take(~_faulty(pixels, labels, usage)[usage == split])
+        return both[split].take(~_faulty(pixels, labels, usage)[usage == split])
 
     def faults(self) -> Iterator[Finding]:
         """Count the test images that stand in train."""
@@ -249,7 +244,7 @@ def _faulty(
     usage: NDArray[np.str_],
 ) -> NDArray[np.bool_]:
     """Mark blank images, copies with other labels, and training images of the other splits."""
-    faulty = np.array([image.min() == image.max() for image in images], dtype=bool)
+    faulty = np.array([_is_blank(image) for image in images], dtype=bool)
     groups = _copies(images)
     for group in _conflicting(groups, labels):
         faulty[group] = True
@@ -259,21 +254,19 @@ def _faulty(
     return faulty
 
 
-def _blank(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    flat = images.reshape(len(images), -1)
-    return np.asarray(flat.min(axis=1) == flat.max(axis=1), dtype=bool)
+def _is_blank(image: NDArray[np.uint8]) -> bool:
+    return bool(image.min() == image.max())
 
 
 def _read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     usage: list[str] = []
-    csv_header(path, "fer2013", ("emotion", "pixels", "Usage"))
-    for line, row in csv_rows(path, "fer2013"):
+    for line, row in csv_rows(path, "fer2013", ("emotion", "pixels", "Usage")):
         try:
-            images.append(_pixels(row.get("pixels", "")))
+            images.append(_pixels(row["pixels"]))
             labels.append(_label(row["emotion"]))
-            usage.append(_usage(row.get("Usage", "")))
+            usage.append(_usage(row["Usage"]))
         except ValueError as error:
             raise _bad_row(path, line, str(error)) from None
     if not images:
@@ -314,8 +307,7 @@ def _label(text: str) -> int:
 
 
 def _read_votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.float32]:
-    csv_header(path, "fer2013", ("Usage", *VOTE_NAMES))
-    rows = list(csv_rows(path, "fer2013"))
+    rows = list(csv_rows(path, "fer2013", ("Usage", *VOTE_NAMES)))
     advice = "download fer2013new.csv again, or move it away to train without votes"
     if len(rows) != len(usage):
         raise DataError(f"fer2013: {path} has {len(rows)} rows, expected {len(usage)}; {advice}")
@@ -324,7 +316,7 @@ def _read_votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.float32]:
         try:
             own = _usage(row["Usage"])
             votes[i] = [float(row[name]) for name in VOTE_NAMES]
-        except (KeyError, ValueError):
+        except ValueError:
             raise DataError(
                 f"fer2013: {path}: line {line}: expected Usage and ten vote counts; {advice}"
             ) from None

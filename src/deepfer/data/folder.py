@@ -9,7 +9,6 @@ from deepfer.data.base import (
     DatasetInfo,
     Finding,
     ImageSet,
-    csv_header,
     csv_rows,
     missing,
     require_split,
@@ -106,7 +105,7 @@ class Manifest:
             root=self.path.parent,
             name=self.info.name,
             expressions=in_order(_LABELS[row["expression"]] for row in self._rows),
-            subjects=subjects if all(subjects) else None,
+            subjects=subjects if subjects[0] else None,
         )
 
     def faults(self) -> Iterator[Finding]:
@@ -115,8 +114,7 @@ class Manifest:
 
     def _read(self) -> list[dict[str, str]]:
         rows = []
-        csv_header(self.path, self.info.name, ("path", "expression"))
-        for line, row in csv_rows(self.path, self.info.name):
+        for line, row in csv_rows(self.path, self.info.name, ("path", "expression")):
             path = row.get("path", "")
             expression = row.get("expression", "").casefold()
             split = row.get("split") or "all"
@@ -133,4 +131,13 @@ class Manifest:
             rows.append(
                 {"path": path, "expression": expression, "split": split, "subject": subject}
             )
+        if not rows:
+            raise DataError(f"manifest: {self.path}: lists no images; add lines")
+        for column, ambiguous in (("split", "all"), ("subject", "")):
+            without = [row["path"] for row in rows if row[column] == ambiguous]
+            if 0 < len(without) < len(rows):
+                raise DataError(
+                    f"manifest: {self.path}: {len(without)} of {len(rows)} lines have no "
+                    f"{column}, the first is {without[0]!r}; fill in all of them or none"
+                )
         return rows

@@ -33,7 +33,9 @@ def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, sorted by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."
+    )
 
 
 def read_set(

@@ -7,6 +7,7 @@ of an expression that the model does not know are counted and named.
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from deepfer import metrics
 from deepfer.align import align
 from deepfer.classify import Classifier
 from deepfer.data.base import ImageSet
-from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013
+from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels
 from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
 from deepfer.files import git_commit, write_text
@@ -155,28 +156,34 @@ def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) ->
 def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> None:
     """Add what is particular to FER2013: without leaked images, and by FER+ votes.
 
-    The FER+ label is the most voted answer; images whose answer is tied, or is none of the
-    model's expressions, are left out and the rest counted.
+    Two FER+ labels: the majority as its authors define it (`majority_labels`), and the most
+    voted answer where it is not tied. Images whose label is none of the model's expressions do
+    not count.
     """
     images = dataset.load(split)
     place = {name: i for i, name in enumerate(images.ids)}
     chosen = np.array([place[name] for name in result.ids])
-    correct = result.predicted == result.true
-    own = ~dataset.leaked(split)[chosen]
-    if own.any():
-        result.figures["accuracy without images that stand in train"] = float(correct[own].mean())
-        result.counts["images that do not stand in train"] = int(own.sum())
-    if images.votes is not None:
-        votes = images.votes[chosen]
-        names = [*VOTE_EXPRESSIONS, None, None]
-        position = np.array([result.labels.index(n) if n in result.labels else -1 for n in names])
-        top = position[votes.argmax(axis=1)]
-        clear = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
-        counted = (top >= 0) & clear
-        result.figures["FER+ majority accuracy"] = float(
-            (result.predicted[counted] == top[counted]).mean()
-        )
-        result.counts["images with a FER+ majority"] = int(counted.sum())
+
+    def add(name: str, labels: NDArray[np.int64], counted: NDArray[np.bool_]) -> None:
+        if counted.any():
+            hits = result.predicted[counted] == labels[counted]
+            result.figures[f"{name} accuracy"] = float(hits.mean())
+            result.counts[f"images for {name} accuracy"] = int(counted.sum())
+
+    add("leak-free", result.true, ~dataset.leaked(split)[chosen])
+    if images.votes is None:
+        return
+    votes = images.votes[chosen]
+
+    def position(expressions: Sequence[Expression | None]) -> NDArray[np.int64]:
+        known = [result.labels.index(e) if e in result.labels else -1 for e in expressions]
+        return np.array([*known, -1], dtype=np.int64)  # -1 picks the last: none
+
+    majority = position(tuple(Expression))[majority_labels(votes)]
+    add("FER+ majority", majority, majority >= 0)
+    top = position((*VOTE_EXPRESSIONS, None, None))[votes.argmax(axis=1)]
+    clear = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    add("FER+ most voted", top, (top >= 0) & clear)
 
 
 def _measured(

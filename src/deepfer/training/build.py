@@ -43,21 +43,37 @@ def autocast_type(name: str, device: torch.device) -> torch.dtype:
 
 
 def start_from(network: Network, source: str, labels: tuple[Expression, ...]) -> None:
-    """Load another network's weights; its classifier only where the label orders agree."""
+    """Load another network's weights; its classifier only where the label orders agree.
+
+    Raises:
+        CheckpointError: The other network is of another form.
+    """
     other, description = checkpoint.load_network(source)
     weights, own = other.state_dict(), network.state_dict()
     if checkpoint.labels_of(description) != labels:
-        weights = {n: t for n, t in weights.items() if not n.startswith("classifier.")}
-    if strangers := [n for n, t in weights.items() if n not in own or t.shape != own[n].shape]:
+        for part in (weights, own):
+            for name in [n for n in part if n.startswith("classifier.")]:
+                del part[name]
+    shapes, own_shapes = ({n: t.shape for n, t in part.items()} for part in (weights, own))
+    if different := [n for n in {**own_shapes, **shapes} if own_shapes.get(n) != shapes.get(n)]:
         raise CheckpointError(
-            f"{source}: cannot start from another architecture ({strangers[0]} differs)"
+            f"{source}: cannot start from another form of network ({different[0]} differs)"
         )
     network.load_state_dict(weights, strict=False)
 
 
-def teacher(source: str, labels: tuple[Expression, ...]) -> Network:
-    """Load a network to learn from; its label order must be the data's."""
+def teacher(source: str, student: Network, labels: tuple[Expression, ...]) -> Network:
+    """Load a network to learn from.
+
+    Raises:
+        CheckpointError: It tells other expressions apart, or takes faces of another size.
+    """
     network, description = checkpoint.load_network(source)
     if checkpoint.labels_of(description) != labels:
         raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
+    if network.input_size != student.input_size:
+        raise CheckpointError(
+            f"{source}: the teacher takes {network.input_size} pixels, "
+            f"the student {student.input_size}"
+        )
     return network

@@ -24,8 +24,13 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 def save(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
     """Write tensors and their JSON description as one file, atomically."""
     copies = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    with replacing(path) as partial:
-        save_file(copies, partial, metadata={"deepfer": json.dumps(description)})
+    try:
+        with replacing(path) as partial:
+            save_file(copies, partial, metadata={"deepfer": json.dumps(description)})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error}); make room and pass --resume"
+        ) from None
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -58,6 +63,8 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
     if path.is_dir():
         path = path / BEST
     tensors, description = load(path)
+    if "labels" not in description:
+        raise CheckpointError(f"{path}: holds a run's state; give the run folder instead")
     try:
         network = create_model(
             description["model"],

@@ -55,6 +55,8 @@ def export(
         CheckpointError: The run cannot be read, or the file's answers differ from torch's.
         DataError: The validation split cannot be read.
     """
+    if target.is_dir():
+        raise CheckpointError(f"--to {target}: is a folder; name the .onnx file to write")
     network, description = checkpoint.load_network(source)
     recipe = from_json(description["recipe"], str(source))
     _, val = load_training_sets(
@@ -62,7 +64,6 @@ def export(
         root,
         recipe.dataset_options,
         validation=recipe.validation,
-        seed=recipe.seed,
     )
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)
@@ -95,7 +96,10 @@ def export(
 
 
 def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> float:
-    """Return the temperature with the least mean negative log likelihood.
+    """Return the temperature with the least mean negative log likelihood, within 0.25 to 4.
+
+    Answers that are all right, or no better than chance, have their optimum at zero or infinity;
+    the bounds keep such a model from being endlessly sure or unsure.
 
     Source:
         Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
@@ -110,8 +114,10 @@ def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> fl
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
+    if (logits.argmax(axis=1) == true).all():
+        return 1.0  # the likelihood has no optimum, and the search would stop anywhere
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return float(log_t.detach().exp())
+    return min(max(float(log_t.detach().exp()), 0.25), 4.0)
 
 
 class _WithTheta(nn.Module):

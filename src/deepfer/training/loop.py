@@ -84,7 +84,6 @@ class _Run:
             root,
             recipe.dataset_options,
             validation=recipe.validation,
-            seed=recipe.seed,
         )
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(
@@ -97,9 +96,9 @@ class _Run:
             self.network = create_model(
                 recipe.model, num_classes=len(self.labels), **recipe.model_options
             )
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise RecipeError(f"model_options: {error}") from None
-        if recipe.init:
+        if recipe.init and not (folder / checkpoint.LAST).exists():
             start_from(self.network, recipe.init, self.labels)
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
         self.train_data = TensorSet(train_set, self.spec, process.device)
@@ -114,7 +113,8 @@ class _Run:
         counts = torch.bincount(self.train_data.labels, minlength=len(self.labels))
         self.loss = ExpressionLoss(recipe.loss, recipe.distill, counts)
         self.teachers = [
-            placed(teacher(t, self.labels), process.device) for t in recipe.distill.teachers
+            placed(teacher(source, self.network, self.labels), process.device)
+            for source in recipe.distill.teachers
         ]
         self.precision = autocast_type(recipe.precision, process.device)
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
@@ -274,6 +274,8 @@ class _Run:
     def _open(self, resume: bool) -> None:
         """Prepare the run folder, or load the state of the last finished epoch."""
         last = self.folder / checkpoint.LAST
+        if self.process.first:
+            sweep(self.folder)
         if last.exists():
             if not resume:
                 raise CheckpointError(
@@ -281,7 +283,6 @@ class _Run:
                 )
             self._load_last(last)
             if self.process.first:  # a kill may have come between the checkpoint and these
-                sweep(self.folder)
                 write_metrics(self.folder, self.history)
         elif self.process.first:
             self.folder.mkdir(parents=True, exist_ok=True)
