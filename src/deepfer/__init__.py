@@ -1,4 +1,4 @@
-"""Facial-expression recognition that explains itself, can be trained and can be checked.
+"""Facial-expression recognition that can be trained from scratch and checked by anyone.
 
     from deepfer import Recognizer
     prediction = Recognizer().recognize("photo.jpg")

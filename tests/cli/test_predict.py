@@ -1,5 +1,6 @@
 """``deepfer predict`` as a user meets it: exit codes, stdout, stderr."""
 
+import contextlib
 import json
 import os
 import pty
@@ -23,6 +24,7 @@ from deepfer.modelfile import ModelInfo
 def one_line_error(done: object, *expected: str) -> None:
     """An expected failure: nothing on stdout, one line on stderr, no traceback."""
     stderr = done.stderr  # type: ignore[attr-defined]
+    assert done.stdout == ""  # type: ignore[attr-defined]
     assert "Traceback" not in stderr
     assert len(stderr.strip().splitlines()) == 1, stderr
     assert stderr.startswith("error: ")
@@ -122,12 +124,15 @@ class TestAnswers:
     ) -> None:
         """With a terminal on stderr the bar must not swallow or wrap the rows."""
         main, side = pty.openpty()
+        command = [sys.executable, "-m", "deepfer", "predict", "--json", *[astronaut] * 3]
         with (tmp_path / "rows").open("wb") as rows:
-            command = [sys.executable, "-m", "deepfer", "predict", "--json", *[astronaut] * 3]
-            code = subprocess.run(command, stdout=rows, stderr=side, check=False).returncode
+            process = subprocess.Popen(command, stdout=rows, stderr=side)
         os.close(side)
+        with contextlib.suppress(OSError):  # a terminal whose program has ended gives EIO
+            while os.read(main, 4096):
+                pass
         os.close(main)
-        assert code == 0
+        assert process.wait(timeout=60) == 0
         lines = (tmp_path / "rows").read_text().splitlines()
         assert [len(json.loads(line)["faces"]) for line in lines] == [1, 1, 1]
 
@@ -177,6 +182,15 @@ class TestBadInput:
         done = deepfer("predict", "empty")
         assert done.returncode == 1
         one_line_error(done, "empty", "holds no images")
+
+    def test_an_empty_folder_among_others(
+        self, deepfer: Run, tmp_path: Path, astronaut: Path
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        done = deepfer("predict", "empty", astronaut, "--json")
+        assert done.returncode == 3
+        assert len(done.stdout.splitlines()) == 1
+        assert "holds no images" in done.stderr
 
     def test_unknown_option_is_wrong_usage(self, deepfer: Run, astronaut: Path) -> None:
         done = deepfer("predict", astronaut, "--emotions")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from conftest import Run, pixel_text
 from deepfer.data import list_datasets
 from deepfer.models import list_models
+from deepfer.training import checkpoint
 
 TINY = ["--set", "epochs=2", "--set", "dataset_options.per_class=3"]
 
@@ -128,18 +130,52 @@ def test_train_export_evaluate_predict(deepfer: Run, tmp_path: Path, astronaut: 
     assert metrics["counts"]["images"] == sum(map(sum, metrics["confusion"])) == 224
     assert (tmp_path / "result" / "predictions.csv").read_text().count("\n") == 225
     assert deepfer("predict", astronaut, "--model", "m.onnx").returncode == 0
+    done = deepfer("evaluate", "--data", "drawn", "--model", "m.onnx", "--detected")
+    assert done.returncode == 0, done.stderr
+    assert "accuracy before detection" in done.stdout
+
+    with_other_data = tmp_path / "run" / "best.safetensors"
+    tensors, description = checkpoint.load(with_other_data)
+    description["data"]["val"] = "0" * 16
+    checkpoint.save(with_other_data, tensors, description)
+    done = deepfer("export", "run", "--to", "other.onnx")
+    assert done.returncode == 1
+    assert "not the data it was trained with" in done.stderr
+    assert not (tmp_path / "other.onnx").exists()
+
+
+def test_evaluate_on_fer2013(
+    deepfer: Run, tmp_path: Path, write_fer2013: Callable[..., Path]
+) -> None:
+    rows: list[tuple[object, str, str]] = [
+        (i % 7, pixel_text(i), "Training" if i < 7 else "PrivateTest") for i in range(21)
+    ]
+    rows[20] = (rows[0][0], rows[0][1], "PrivateTest")
+    write_fer2013(tmp_path, [*rows, (0, pixel_text(99), "PublicTest")])
+    done = deepfer("evaluate", "--data", "fer2013", "--root", ".", "--out", "result")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())
+    assert metrics["counts"] == {"images": 14, "images for leak-free accuracy": 13}
+    done = deepfer("evaluate", "--data", "fer2013", "--root", ".", "--exclude-faults")
+    assert done.returncode == 0, done.stderr
+    done = deepfer("evaluate", "--data", "jaffe", "--root", ".", "--exclude-faults")
+    assert done.returncode == 1
+    assert "jaffe" in done.stderr
 
 
 @pytest.mark.slow
 def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deepfer", "train", "drawn_deep_emotion", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run" / "last.safetensors").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "last.safetensors").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "--resume" in stderr
     assert "Traceback" not in stderr

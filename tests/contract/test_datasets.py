@@ -1,41 +1,18 @@
 """What every data set in the table must do, on small copies made here."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import pixel_text, save_gray
+from conftest import USAGES, fer_rows, make_fer2013, pixel_text, save_gray, write_votes
 from deepfer.data import dataset_class, hold_out, list_datasets, load_training_sets, open_dataset
 from deepfer.data.base import ImageSet, check
 from deepfer.data.drawing import CHARACTERS, draw_face
-from deepfer.data.fer2013 import VOTE_NAMES, Fer2013, majority_labels
+from deepfer.data.fer2013 import Fer2013, majority_labels
 from deepfer.errors import DataError, UnknownNameError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
-
-USAGES = ["Training"] * 10 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
-
-
-def fer_rows(usages: list[str] = USAGES) -> list[tuple[object, str, str]]:
-    return [(i % 7, pixel_text(i), usage) for i, usage in enumerate(usages)]
-
-
-def write_votes(path: Path, usages: list[str] = USAGES) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["Usage", "Image name", *VOTE_NAMES])
-        for i, usage in enumerate(usages):
-            writer.writerow([usage, f"fer{i:07}.png", *[i % 3 + j for j in range(10)]])
-
-
-def make_fer2013(root: Path) -> None:
-    (root / "fer2013").mkdir(parents=True)
-    lines = ["emotion,pixels,Usage", *(f"{e},{p},{u}" for e, p, u in fer_rows())]
-    (root / "fer2013" / "fer2013.csv").write_text("\n".join(lines) + "\n")
-    write_votes(root / "ferplus" / "fer2013new.csv")
 
 
 def make_fer2013_images(root: Path) -> None:
@@ -231,7 +208,7 @@ class TestFer2013:
     @pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x00\xff\xfe", b""])
     def test_no_text(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "fer2013.csv").write_bytes(content)
-        with pytest.raises(DataError, match="expected the columns"):
+        with pytest.raises(DataError, match=r"line 1: (expected the columns|not CSV text)"):
             open_dataset("fer2013", tmp_path).load("train")
 
     @pytest.mark.parametrize(
@@ -305,6 +282,29 @@ class TestNames:
             open_dataset("folder", tmp_path).load("train")
 
     @pytest.mark.parametrize(
+        ("lines", "expected"),
+        [
+            ([], "lists no images"),
+            (["x/a.png,sad,p,train", "x/b.png,sad,p,"], "1 of 2 lines have no split"),
+            (["x/a.png,sad,p,train", "x/b.png,sad,,train"], "1 of 2 lines have no subject"),
+        ],
+    )
+    def test_incomplete_manifests(self, tmp_path: Path, lines: list[str], expected: str) -> None:
+        make_manifest(tmp_path)
+        header = "path,expression,subject,split"
+        (tmp_path / "manifest.csv").write_text("\n".join([header, *lines]) + "\n")
+        with pytest.raises(DataError, match=expected):
+            open_dataset("manifest", tmp_path)
+
+    def test_manifest_with_paths_elsewhere(self, tmp_path: Path) -> None:
+        picture = save_gray(tmp_path / "pictures" / "a.png", 1)
+        (tmp_path / "lists").mkdir()
+        rows = ["path,expression", f"{picture},happy", "../pictures/a.png,happy"]
+        (tmp_path / "lists" / "manifest.csv").write_text("\n".join(rows))
+        images = open_dataset("manifest", tmp_path / "lists").load("all")
+        assert images.ids == ("../pictures/a.png", "../pictures/a.png")
+
+    @pytest.mark.parametrize(
         ("line", "expected"),
         [
             ("x/a.png,bored,p,train", "unknown expression 'bored'"),
@@ -325,6 +325,10 @@ class TestNames:
         make_jaffe(tmp_path)
         with pytest.raises(DataError, match="no option 'votes'"):
             open_dataset("jaffe", tmp_path, votes=True)
+        with pytest.raises(DataError, match="per_class takes int, got 'many'"):
+            open_dataset("drawn", None, per_class="many")
+        with pytest.raises(DataError, match="per_class 0"):
+            open_dataset("drawn", None, per_class=0)
 
 
 class TestDrawn:
@@ -335,7 +339,7 @@ class TestDrawn:
                 assert face.image.shape == (64, 64, 3)
                 assert 0.03 < face.mask.mean() < 0.4
 
-    def test_seed_changes_the_nuisance_and_character_stays(self) -> None:
+    def test_the_seed_decides_everything_else(self) -> None:
         one, same, other = (draw_face(BASIC_EXPRESSIONS[0], "ada", seed=s) for s in (1, 1, 2))
         assert (one.image == same.image).all()
         assert (one.image != other.image).any()
@@ -380,7 +384,7 @@ class TestHoldOut:
 
     def test_training_sets_of_data_without_validation(self, tmp_path: Path) -> None:
         make_jaffe(tmp_path)
-        train, val = load_training_sets("jaffe", tmp_path, {}, validation=0.5, seed=0)
+        train, val = load_training_sets("jaffe", tmp_path, {}, validation=0.5)
         assert set(train.subjects or ()).isdisjoint(val.subjects or ())
 
     def test_impossible(self) -> None:

@@ -26,7 +26,7 @@ def test_the_published_data_passes_its_check(data_root: Path, name: str) -> None
     assert bad == []
 
 
-def test_csv_and_folders_hold_the_same_pictures(data_root: Path) -> None:
+def test_csv_and_folders_hold_as_many_pictures(data_root: Path) -> None:
     csv_counts = open_dataset("fer2013", data_root).load("train").counts()
     assert open_dataset("fer2013_images", data_root).load("train").counts() == csv_counts
 

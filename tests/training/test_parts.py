@@ -211,6 +211,8 @@ def test_temperature_is_the_least_log_loss() -> None:
     logits = random.normal(size=(4000, 7)) * 2
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     true = np.array([random.choice(7, p=p) for p in probabilities])
+    assert fit_temperature(logits, logits.argmax(1)) == 1  # all right: no optimum
+    assert fit_temperature(logits, random.permutation(true)) == 4  # chance: bounded
     found = fit_temperature(logits * 3, true)
     assert found == pytest.approx(3, rel=0.05)
 

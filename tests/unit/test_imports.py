@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from conftest import ROOT
+
 HEAVY = ("torch", "matplotlib", "sklearn", "onnx", "pydantic", "safetensors", "scipy", "captum")
 
 
@@ -21,7 +23,8 @@ HEAVY = ("torch", "matplotlib", "sklearn", "onnx", "pydantic", "safetensors", "s
 )
 def test_no_heavy_library_is_loaded(statement: str) -> None:
     code = f"import sys; {statement}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
 

@@ -12,7 +12,7 @@ from deepfer.errors import InputError
 
 app = typer.Typer(
     name="deepfer",
-    help="Recognise, explain, train and reproduce facial-expression recognition.",
+    help="Recognise facial expressions, train the networks that do, and measure both.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
