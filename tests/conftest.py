@@ -1,18 +1,13 @@
 """Shared fixtures. Research data is optional: set DEEPFER_DATA to the folder that holds it."""
 
-import csv
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import settings
-from PIL import Image as PillowImage
-
-from deepfer.data.fer2013 import VOTE_NAMES
 
 # a busy machine must not fail a test
 settings.register_profile("no deadline", deadline=None)
@@ -74,40 +69,3 @@ def write_fer2013() -> Callable[..., Path]:
         return path
 
     return write
-
-
-def pixel_text(seed: int) -> str:
-    """Return 2304 pixel values as FER2013 writes them."""
-    values = np.random.default_rng(seed).integers(0, 256, 48 * 48)
-    return " ".join(map(str, values.tolist()))
-
-
-def save_gray(path: Path, seed: int, size: int = 48) -> Path:
-    """Write a gray picture of noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
-    PillowImage.fromarray(pixels).save(path)
-    return path
-
-
-USAGES = ["Training"] * 10 + ["PublicTest"] * 3 + ["PrivateTest"] * 3
-
-
-def fer_rows(usages: list[str] = USAGES) -> list[tuple[object, str, str]]:
-    return [(i % 7, pixel_text(i), usage) for i, usage in enumerate(usages)]
-
-
-def write_votes(path: Path, usages: list[str] = USAGES) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["Usage", "Image name", *VOTE_NAMES])
-        for i, usage in enumerate(usages):
-            writer.writerow([usage, f"fer{i:07}.png", *[i % 3 + j for j in range(10)]])
-
-
-def make_fer2013(root: Path) -> None:
-    (root / "fer2013").mkdir(parents=True)
-    lines = ["emotion,pixels,Usage", *(f"{e},{p},{u}" for e, p, u in fer_rows())]
-    (root / "fer2013" / "fer2013.csv").write_text("\n".join(lines) + "\n")
-    write_votes(root / "ferplus" / "fer2013new.csv")

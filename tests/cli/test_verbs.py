@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Run, pixel_text
+from conftest import Run
 from deepfer.data import list_datasets
 from deepfer.models import list_models
 from deepfer.training import checkpoint
+from small_copies import pixel_text
 
 TINY = ["--set", "epochs=2", "--set", "dataset_options.per_class=3"]
 

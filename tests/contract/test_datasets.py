@@ -6,71 +6,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import USAGES, fer_rows, make_fer2013, pixel_text, save_gray, write_votes
-from deepfer.data import dataset_class, hold_out, list_datasets, load_training_sets, open_dataset
+from deepfer.data import dataset_class, list_datasets, open_dataset
 from deepfer.data.base import ImageSet, check
 from deepfer.data.drawing import CHARACTERS, draw_face
 from deepfer.data.fer2013 import Fer2013, majority_labels
+from deepfer.data.splits import hold_out, load_training_sets
 from deepfer.errors import DataError, UnknownNameError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
-
-
-def make_fer2013_images(root: Path) -> None:
-    for i, expression in enumerate(BASIC_EXPRESSIONS):
-        save_gray(root / "train" / expression / f"a{i}.png", i)
-        save_gray(root / "test" / expression / f"b{i}.jpg", 50 + i)
-
-
-def make_ckplus(root: Path) -> None:
-    for s, folder in enumerate(("anger", "contempt", "happy", "surprise")):
-        for frame in range(3):
-            save_gray(root / "CK+48" / folder / f"S{s:03}_001_{frame:08}.png", 10 * s + frame)
-
-
-def make_ckplus_peaks(root: Path) -> None:
-    rows = []
-    for s, label in enumerate(("neutral", "happy", "contempt")):
-        name = save_gray(root / "ckplus_peaks" / f"S{s:03}_001_00000001.png", s, 128).name
-        rows.append(f"{name},S{s:03},001,1,{label}")
-    header = "file,subject,sequence,frame,expression"
-    (root / "ckplus_peaks" / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
-
-
-def make_jaffe(root: Path) -> None:
-    for subject in ("KA", "KL"):
-        for i, label in enumerate(("AN", "DI", "FE", "HA", "SA", "SU", "NE")):
-            save_gray(root / "jaffe" / f"{subject}.{label}1.{i}.tiff", i, 256)
-
-
-def make_ferg(root: Path) -> None:
-    for character in ("aia", "bonnie", "jules", "malcolm", "mery", "ray"):
-        for i, label in enumerate(("anger", "disgust", "fear", "joy", "sadness", "surprise")):
-            folder = root / "FERG_DB_256" / character / f"{character}_{label}"
-            save_gray(folder / f"{character}_{label}_{i}.png", i, 256)
-
-
-def make_drawn(root: Path) -> None:
-    pass
-
-
-def make_folder(root: Path) -> None:
-    for split in ("train", "test"):
-        save_gray(root / split / "Happy" / "a.png", 1, 30)
-        save_gray(root / split / "sadness" / "b.png", 2, 60)
-
-
-def make_manifest(root: Path) -> None:
-    save_gray(root / "x" / "a.png", 1)
-    save_gray(root / "x" / "b.png", 2)
-    rows = ["path,expression,subject,split", "x/a.png,Happy,p1,train", "x/b.png,sad,p2,test"]
-    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
-
-
-MAKERS: dict[str, Callable[[Path], None]] = {
-    name.removeprefix("make_"): maker
-    for name, maker in list(globals().items())
-    if name.startswith("make_")
-}
+from small_copies import (
+    MAKERS,
+    USAGES,
+    fer_rows,
+    make_ckplus,
+    make_fer2013,
+    make_fer2013_images,
+    make_ferg,
+    make_folder,
+    make_jaffe,
+    make_manifest,
+    pixel_text,
+    save_gray,
+    write_votes,
+)
 
 
 def test_every_data_set_has_a_small_copy() -> None:

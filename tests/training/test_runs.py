@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import make_fer2013
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.training import checkpoint
 from deepfer.training.loop import train
@@ -25,6 +24,7 @@ from deepfer.training.recipe import (
     Recipe,
     load_recipe,
 )
+from small_copies import make_fer2013
 
 TINY = ["dataset_options.per_class=3", "epochs=4", "batch_size=64"]
 

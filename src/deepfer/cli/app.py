@@ -174,6 +174,11 @@ def evaluate(
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
+    protocol: Annotated[
+        Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="The protocol's fold.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="What the protocol draws.")] = 0,
     exclude_faults: Annotated[
         bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
     ] = False,
@@ -185,15 +190,25 @@ def evaluate(
     from deepfer.classify import Classifier
     from deepfer.data import open_dataset
     from deepfer.data.fer2013 import Fer2013
+    from deepfer.data.protocols import find_protocol
     from deepfer.evaluation import report, run
 
-    options = {"exclude_faults": True} if exclude_faults else {}
-    classifier, dataset = Classifier(model), open_dataset(data, root, **options)
-    images = dataset.load(split)
+    classifier = Classifier(model)
     measure = run.evaluate_detected if detected else run.evaluate
-    result = measure(classifier, images, data=f"{data} {split}")
-    if isinstance(dataset, Fer2013) and not detected:
-        run.add_fer2013_figures(result, dataset, split)
+    if protocol is not None:
+        if exclude_faults:
+            raise typer.BadParameter("a protocol decides what is excluded")
+        sides = find_protocol(data, protocol).split(root, seed=split_seed, fold=fold).sides
+        if split not in sides:
+            raise InputError(f"a protocol has train, val and test, not {split!r}")
+        what = f"{data} {protocol} fold {fold} seed {split_seed} {split}"
+        result = measure(classifier, sides[split], data=what)
+    else:
+        options = {"exclude_faults": True} if exclude_faults else {}
+        dataset = open_dataset(data, root, **options)
+        result = measure(classifier, dataset.load(split), data=f"{data} {split}")
+        if isinstance(dataset, Fer2013) and not detected:
+            run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))
     if out is not None:
         result.write(out)

@@ -81,3 +81,54 @@ def draw(
 
     count = write_folder(out, per_class=per_class, size=size, seed=seed)
     answer(f"{out}: {count} faces")
+
+
+@app.command()
+def protocols() -> None:
+    """List the protocols that results are published on, and what each leaks."""
+    from deepfer.data.protocols import list_protocols
+
+    for protocol in list_protocols():
+        answer(f"{protocol.dataset} {protocol.name}")
+        answer(f"    {protocol.what}; {protocol.folds} fold(s)")
+        answer(f"    leaks: {protocol.leaks or 'nothing by design'}")
+
+
+@app.command()
+def audit(
+    name: Name,
+    protocol: Annotated[
+        Optional[str], typer.Option(help="A protocol's name; the data's own splits by default.")
+    ] = None,
+    root: Annotated[
+        Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
+    ] = None,
+    split_seed: Annotated[int, typer.Option(min=0, help="What the protocol draws.")] = 0,
+    fold: Annotated[int, typer.Option(min=0, help="The fold that is tested.")] = 0,
+    write: Annotated[Optional[Path], typer.Option(help="Also write the split file here.")] = None,
+) -> None:
+    """Report copies, near copies, subjects and sequences that stand on both sides of a split."""
+    from deepfer.data import open_dataset
+    from deepfer.data.audit import audit as run_audit
+    from deepfer.data.protocols import find_protocol
+    from deepfer.errors import InputError
+
+    if protocol is None:
+        dataset = open_dataset(name, root)
+        if len(dataset.splits) < 2:
+            raise InputError(f"{name} has no splits of its own; choose one with --protocol")
+        sides = {split: dataset.load(split) for split in dataset.splits}
+    else:
+        split = find_protocol(name, protocol).split(root, seed=split_seed, fold=fold)
+        sides = split.sides
+        if write is not None:
+            split.write(write)
+    for side, images in sides.items():
+        answer(f"{side:<6} {len(images):>6} images  {images.fingerprint()}")
+    for overlap in run_audit(sides):
+        what = f"{overlap.second} against {overlap.first}: {overlap.kind}"
+        if overlap.share is None:
+            answer(f"{what:<56} unknown")
+            continue
+        example = f"  such as {' and '.join(overlap.example)}" if overlap.example else ""
+        answer(f"{what:<56} {overlap.images:>6} {overlap.share:7.1%}{example}")

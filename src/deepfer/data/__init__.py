@@ -8,8 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from deepfer.data.base import Dataset, ImageSet
-from deepfer.data.splits import hold_out
+from deepfer.data.base import Dataset
 from deepfer.errors import DataError, UnknownNameError
 
 _DATASETS = {
@@ -72,24 +71,3 @@ def open_dataset(name: str, root: Path | None, **options: Any) -> Dataset:
 def dataset_options(name: str) -> tuple[str, ...]:
     """Return the names of a reader's own options."""
     return tuple(p for p in signature(dataset_class(name)).parameters if p != "root")
-
-
-def load_training_sets(
-    name: str, root: Path | None, options: dict[str, Any], *, validation: float
-) -> tuple[ImageSet, ImageSet]:
-    """Return the training and validation images of a data set.
-
-    Where the publishers define no validation split, the share `validation` of train (or of all)
-    is held out, by subject where subjects are known; always the same images, so that runs with
-    other seeds, teachers and starting weights have not trained on them.
-
-    Raises:
-        DataError: The data cannot be read, or has neither a train nor an undivided split.
-    """
-    dataset = open_dataset(name, root, **options)
-    if "val" in dataset.splits and "train" in dataset.splits:
-        return dataset.load("train"), dataset.load("val")
-    source = next((split for split in ("train", "all") if split in dataset.splits), None)
-    if source is None:
-        raise DataError(f"{name}: has only {', '.join(dataset.splits)}; training needs train")
-    return hold_out(dataset.load(source), validation, seed=0)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from deepfer import metrics
 from deepfer.classify import Classifier, softmax
-from deepfer.data import load_training_sets
+from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError
 from deepfer.files import replacing
 from deepfer.modelfile import InputSpec, ModelInfo
@@ -64,6 +64,9 @@ def export(
         root,
         recipe.dataset_options,
         validation=recipe.validation,
+        protocol=recipe.protocol,
+        fold=recipe.fold,
+        split_seed=recipe.split_seed,
     )
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)

@@ -18,7 +18,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from deepfer import metrics
-from deepfer.data import load_training_sets
+from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.files import git_commit, sweep, write_text
 from deepfer.modelfile import InputSpec
@@ -84,6 +84,9 @@ class _Run:
             root,
             recipe.dataset_options,
             validation=recipe.validation,
+            protocol=recipe.protocol,
+            fold=recipe.fold,
+            split_seed=recipe.split_seed,
         )
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from deepfer.data import dataset_options, list_datasets
+from deepfer.data.protocols import list_protocols
 from deepfer.errors import RecipeError, UnknownNameError
 from deepfer.models import list_models, model_options
 from deepfer.recipes import list_recipes, recipe_text
@@ -93,6 +94,9 @@ class Recipe:
     dataset: str
     model_options: dict[str, Any] = field(default_factory=dict)
     dataset_options: dict[str, Any] = field(default_factory=dict)
+    protocol: str = ""  # see `deepfer data protocols`; the data set's own splits by default
+    fold: Count = 0
+    split_seed: Count = 0  # decides what the protocol draws
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share held out where none is defined
     init: str = ""  # run folder or checkpoint whose weights to start from
     seed: Count = 0
@@ -189,6 +193,11 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
                 for option in options
                 if option not in known
             ]
+    dataset, protocol = content.get("dataset"), content.get("protocol")
+    protocols = [p.name for p in list_protocols(dataset)] if isinstance(dataset, str) else []
+    if protocol and protocol not in protocols:
+        has = ", ".join(protocols) or "none"
+        problems.append(f"protocol: {dataset} has {has}, not {protocol!r}")
     return problems
 
 

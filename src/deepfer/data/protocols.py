@@ -1,0 +1,414 @@
+"""The protocols that results are published on, as published and without their leaks.
+
+A protocol divides a data set into train, val and test; a seed decides what is random, a fold
+which part is tested. What a protocol leaks is said here and can be measured with `audit`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.align import align
+from deepfer.data import open_dataset
+from deepfer.data.base import SPLITS, ImageSet
+from deepfer.data.copies import CHANGES, add_copies, join
+from deepfer.data.images import stack
+from deepfer.detect import FaceDetector
+from deepfer.errors import DataError, UnknownNameError
+from deepfer.files import write_text
+
+Sides = tuple[ImageSet, ImageSet, ImageSet]
+"""Train, val and test."""
+
+_CROP = 128  # pixels of JAFFE's face crops
+
+
+@dataclass(frozen=True)
+class Split:
+    """One division of a data set.
+
+    Attributes:
+        dataset: The data set's name.
+        protocol: The protocol's name.
+        fold: Which part is tested, from 0.
+        seed: What was decided at random.
+        sides: Images by ``train``, ``val`` and ``test``.
+    """
+
+    dataset: str
+    protocol: str
+    fold: int
+    seed: int
+    sides: dict[str, ImageSet]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the split file's content: the ids of every side and their fingerprints."""
+        return {
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "fold": self.fold,
+            "seed": self.seed,
+            **{
+                side: {"fingerprint": images.fingerprint(), "ids": list(images.ids)}
+                for side, images in self.sides.items()
+            },
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the split file."""
+        write_text(path, json.dumps(self.to_json(), indent=1) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way to divide a data set.
+
+    Attributes:
+        dataset: The data set's name.
+        name: The protocol's name.
+        what: The division in one sentence.
+        leaks: What stands on both sides by design, or None.
+        folds: Number of parts that are tested in turn; 1 where one test side is drawn.
+        divide: Makes the sides from the data's root, a seed and a fold.
+    """
+
+    dataset: str
+    name: str
+    what: str
+    leaks: str | None
+    divide: Callable[[Path | None, int, int], Sides]
+    folds: int = 1
+
+    def split(self, root: Path | None, *, seed: int = 0, fold: int = 0) -> Split:
+        """Divide the data set.
+
+        Raises:
+            DataError: The data cannot be read, or there is no such fold.
+        """
+        if not 0 <= fold < self.folds or seed < 0:
+            raise DataError(
+                f"{self.dataset} {self.name}: fold {fold}, seed {seed}: "
+                f"folds run from 0 to {self.folds - 1}, seeds from 0"
+            )
+        sides = dict(zip(SPLITS, self.divide(root, seed, fold), strict=True))
+        return Split(self.dataset, self.name, fold, seed, sides)
+
+
+def list_protocols(dataset: str | None = None) -> tuple[Protocol, ...]:
+    """Return all protocols, or those of one data set."""
+    return tuple(p for p in _PROTOCOLS if dataset in (None, p.dataset))
+
+
+def find_protocol(dataset: str, name: str) -> Protocol:
+    """Return one protocol.
+
+    Raises:
+        UnknownNameError: The data set has no protocol of this name.
+    """
+    found = {p.name: p for p in list_protocols(dataset)}
+    if name not in found:
+        raise UnknownNameError(f"protocol of {dataset}", name, tuple(found))
+    return found[name]
+
+
+def _cut(images: ImageSet, order: NDArray[np.int64], train: int, val: int, test: int) -> Sides:
+    """Divide the images in the order given; sizes must add up to at most their number."""
+    if train + val + test > len(images):
+        raise DataError(
+            f"the protocol needs {train + val + test} images, the data holds {len(images)}"
+        )
+    ends = np.cumsum([train, val, test])
+    first, second, third = np.split(order[: ends[2]], ends[:2])
+    return images.take(first), images.take(second), images.take(third)
+
+
+def _shuffled(images: ImageSet, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(len(images))
+
+
+def _per_class(images: ImageSet, random: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Draw positions of `count` images of every expression; all of them where there are fewer."""
+    drawn = [
+        random.permutation(np.flatnonzero(images.labels == k))[:count]
+        for k in range(len(images.expressions))
+    ]
+    return np.concatenate(drawn)
+
+
+def _rest(images: ImageSet, taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.setdiff1d(np.arange(len(images)), taken)
+
+
+# --- FER2013 -----------------------------------------------------------------------------------
+
+
+def _fer2013_full(root: Path | None, seed: int, fold: int) -> Sides:
+    dataset = open_dataset("fer2013", root)
+    return dataset.load("train"), dataset.load("val"), dataset.load("test")
+
+
+def _fer2013_deduplicated(root: Path | None, seed: int, fold: int) -> Sides:
+    clean = open_dataset("fer2013", root, exclude_faults=True)
+    return clean.load("train"), clean.load("val"), clean.load("test")
+
+
+def _fer2013_balanced_2800(root: Path | None, seed: int, fold: int) -> Sides:
+    train, val, test = _fer2013_full(root, seed, fold)
+    random = np.random.default_rng(seed)
+    held = join(val, test)
+    chosen = train.take(_per_class(train, random, 430))
+    own_val = _per_class(chosen, random, 30)
+    return (
+        chosen.take(_rest(chosen, own_val)),
+        chosen.take(own_val),
+        held.take(_per_class(held, random, 100)),
+    )
+
+
+def _filled(images: ImageSet, random: np.random.Generator, count: int) -> ImageSet:
+    """Draw `count` images of every expression; copies fill up where there are too few."""
+    images = images.take(_per_class(images, random, count))
+    changes = tuple(CHANGES)
+    copies = []
+    for k in range(len(images.expressions)):
+        members = np.flatnonzero(images.labels == k)
+        for i in range(max(0, count - len(members))):
+            change = changes[(i // len(members)) % len(changes)]
+            copies.append((int(members[i % len(members)]), change))
+    return add_copies(images, copies)
+
+
+def _fer2013_balanced_augmented(root: Path | None, seed: int, fold: int) -> Sides:
+    train, val, test = _fer2013_full(root, seed, fold)
+    random = np.random.default_rng(seed)
+    balanced = _filled(train, random, 2369)
+    held = _filled(join(val, test), random, 200)
+    order = random.permutation(len(balanced))
+    first, second, _ = _cut(balanced, order, 15_221, 1_359, 0)
+    return first, second, held
+
+
+# --- CK+ ---------------------------------------------------------------------------------------
+
+
+def _ckplus_random_frames(root: Path | None, seed: int, fold: int) -> Sides:
+    frames = open_dataset("ckplus", root).load("all")
+    return _cut(frames, _shuffled(frames, seed), 691, 99, 191)
+
+
+def _by_subject(images: ImageSet, folds: int, seed: int, fold: int) -> Sides:
+    """Test one fold of subjects, choose on the next, train on the rest."""
+    names = np.random.default_rng(seed).permutation(sorted(set(images.subjects or ())))
+    place = {name: i % folds for i, name in enumerate(names.tolist())}
+    part = np.array([place[name] for name in images.subjects or ()])
+    val = (fold + 1) % folds
+    return (
+        images.take((part != fold) & (part != val)),
+        images.take(part == val),
+        images.take(part == fold),
+    )
+
+
+def _ckplus_subject_10fold(root: Path | None, seed: int, fold: int) -> Sides:
+    return _by_subject(open_dataset("ckplus", root).load("all"), 10, seed, fold)
+
+
+# --- JAFFE -------------------------------------------------------------------------------------
+
+
+def _jaffe_faces(root: Path | None) -> ImageSet:
+    """JAFFE cropped to the faces, as every other path into the networks frames them."""
+    images = open_dataset("jaffe", root).load("all")
+    detector = FaceDetector()
+    crops = []
+    for name, image in zip(images.ids, images.images, strict=True):
+        faces = detector(image)
+        if not faces or faces[0].landmarks is None:
+            raise DataError(f"jaffe: no face found on {name}; restore the publishers' image")
+        crops.append(align(image, faces[0].landmarks, _CROP))
+    return ImageSet(stack(crops), images.labels, images.expressions, images.ids, images.subjects)
+
+
+def _jaffe_augmented_random(root: Path | None, seed: int, fold: int) -> Sides:
+    faces = _jaffe_faces(root)
+    every = add_copies(faces, [(i, change) for change in CHANGES for i in range(len(faces))])
+    return _cut(every, _shuffled(every, seed), 935, 140, 260)
+
+
+def _jaffe_random_120(root: Path | None, seed: int, fold: int) -> Sides:
+    faces = _jaffe_faces(root)
+    random = np.random.default_rng(seed)
+    test = _per_class(faces, random, 10)
+    rest = random.permutation(_rest(faces, test))
+    return faces.take(rest[23:]), faces.take(rest[:23]), faces.take(test)
+
+
+def _jaffe_one_subject_out(root: Path | None, seed: int, fold: int) -> Sides:
+    train, val, test = _by_subject(_jaffe_faces(root), 10, seed, fold)
+    copies = [(i, change) for change in CHANGES for i in range(len(train))]
+    return add_copies(train, copies), val, test
+
+
+# --- FERG and drawn faces ----------------------------------------------------------------------
+
+
+def _by_character(images: ImageSet, tested: tuple[str, ...], seed: int) -> Sides:
+    """Test some characters; a tenth of the others' images is for choosing."""
+    test = np.array([s in tested for s in images.subjects or ()])
+    others = images.take(~test)
+    order = _shuffled(others, seed)
+    tenth = len(others) // 10
+    return others.take(order[tenth:]), others.take(order[:tenth]), images.take(test)
+
+
+def _ferg_by_character(root: Path | None, seed: int, fold: int) -> Sides:
+    return _by_character(open_dataset("ferg", root).load("all"), ("mery", "ray"), seed)
+
+
+def _ferg_random(root: Path | None, seed: int, fold: int) -> Sides:
+    images = open_dataset("ferg", root).load("all")
+    return _cut(images, _shuffled(images, seed), 36_500, 6_647, 12_620)
+
+
+def _ferg_random_6300(root: Path | None, seed: int, fold: int) -> Sides:
+    images = open_dataset("ferg", root).load("all")
+    random = np.random.default_rng(seed)
+    cells = [f"{s} {k}" for s, k in zip(images.subjects or (), images.labels, strict=True)]
+    _, cell = np.unique(cells, return_inverse=True)
+    chosen = [
+        random.permutation(np.flatnonzero(cell == c))[:150] for c in range(int(cell.max()) + 1)
+    ]
+    few = images.take(random.permutation(np.concatenate(chosen)))
+    return _cut(few, np.arange(len(few)), 4_410, 655, 1_235)
+
+
+def _drawn_all() -> ImageSet:
+    dataset = open_dataset("drawn", None)
+    first, *others = (dataset.load(split) for split in SPLITS)
+    for split, other in zip(SPLITS[1:], others, strict=True):
+        renamed = tuple(f"{split}/{name}" for name in other.ids)
+        first = join(
+            first,
+            ImageSet(other.images, other.labels, other.expressions, renamed, other.subjects),
+        )
+    return first
+
+
+def _drawn_by_character(root: Path | None, seed: int, fold: int) -> Sides:
+    return _by_character(_drawn_all(), ("gus", "hana"), seed)
+
+
+def _drawn_random(root: Path | None, seed: int, fold: int) -> Sides:
+    images = _drawn_all()
+    tenth = len(images) // 10
+    return _cut(images, _shuffled(images, seed), len(images) - 4 * tenth, tenth, 3 * tenth)
+
+
+_TWINS = "frames of one sequence, and subjects, stand on both sides"
+_PROTOCOLS = (
+    Protocol(
+        dataset="fer2013",
+        name="full",
+        what="the official Training, PublicTest and PrivateTest",
+        leaks="280 validation and 288 test images stand in train",
+        divide=_fer2013_full,
+    ),
+    Protocol(
+        dataset="fer2013",
+        name="balanced-2800",
+        what="per class 400 and 30 of Training, 100 of the two test sets",
+        leaks="pixel-for-pixel copies, as in full",
+        divide=_fer2013_balanced_2800,
+    ),
+    Protocol(
+        dataset="fer2013",
+        name="balanced-augmented",
+        what="classes filled up with copies, then 15,221 / 1,359 at random; 200 per class tested",
+        leaks="copies of one photo stand in train and val, and fill up disgust in test",
+        divide=_fer2013_balanced_augmented,
+    ),
+    Protocol(
+        dataset="fer2013",
+        name="deduplicated",
+        what="full without blanks, conflicting copies and training images that recur",
+        leaks=None,
+        divide=_fer2013_deduplicated,
+    ),
+    Protocol(
+        dataset="ckplus",
+        name="random-frames",
+        what="981 frames at random 691 / 99 / 191",
+        leaks=_TWINS,
+        divide=_ckplus_random_frames,
+    ),
+    Protocol(
+        dataset="ckplus",
+        name="subject-10fold",
+        what="ten folds by subject: one tested, one for choosing, eight for training",
+        leaks=None,
+        divide=_ckplus_subject_10fold,
+        folds=10,
+    ),
+    Protocol(
+        dataset="jaffe",
+        name="augmented-random",
+        what="face crops and seven copies of each, of which 935 / 140 / 260 at random",
+        leaks="copies of one photo, and subjects, stand on both sides",
+        divide=_jaffe_augmented_random,
+    ),
+    Protocol(
+        dataset="jaffe",
+        name="random-120-23-70",
+        what="face crops at random 120 / 23 / 70, ten of each expression tested",
+        leaks="subjects stand on both sides",
+        divide=_jaffe_random_120,
+    ),
+    Protocol(
+        dataset="jaffe",
+        name="leave-one-subject-out",
+        what="ten folds of one subject; copies are made of the training faces only",
+        leaks=None,
+        divide=_jaffe_one_subject_out,
+        folds=10,
+    ),
+    Protocol(
+        dataset="ferg",
+        name="by-character",
+        what="train aia, bonnie, jules and malcolm; test mery and ray",
+        leaks=None,
+        divide=_ferg_by_character,
+    ),
+    Protocol(
+        dataset="ferg",
+        name="random",
+        what="all renders at random 36,500 / 6,647 / 12,620",
+        leaks="neighbouring renders of one series stand on both sides",
+        divide=_ferg_random,
+    ),
+    Protocol(
+        dataset="ferg",
+        name="random-6300",
+        what="150 per character and expression, at random 4,410 / 655 / 1,235",
+        leaks="neighbouring renders of one series stand on both sides",
+        divide=_ferg_random_6300,
+    ),
+    Protocol(
+        dataset="drawn",
+        name="by-character",
+        what="train six characters, test two",
+        leaks=None,
+        divide=_drawn_by_character,
+    ),
+    Protocol(
+        dataset="drawn",
+        name="random",
+        what="all faces at random, 60 / 10 / 30 in the hundred",
+        leaks="characters stand on both sides",
+        divide=_drawn_random,
+    ),
+)
