@@ -216,6 +216,42 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    table: Annotated[str, typer.Argument(help="A table's name or TOML file; 'list' lists them.")],
+    root: Root = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/TABLE by default.")
+    ] = None,
+    rows: Annotated[
+        str, typer.Option(help="Only rows whose protocol and method contain this.")
+    ] = "",
+) -> None:
+    """Train and measure what a table still misses, and write its report."""
+    from deepfer.bench.table import list_tables, load_table
+
+    if table == "list":
+        for name in list_tables():
+            for row in load_table(name).rows:
+                published = "" if row.published is None else f"published {row.published}"
+                answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
+        return
+    from deepfer.bench.report import write_report
+    from deepfer.bench.run import cells, run_cell
+    from deepfer.bench.summary import summarize
+
+    content = load_table(table)
+    results = out or Path("results") / content.name
+    chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
+    for row in chosen:
+        for cell in cells(content, row):
+            tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
+            run_cell(content, cell, root=root, results=results, announce=lambda line: None)
+        write_report(content, [summarize(content, r, results) for r in content.rows], results)
+    answer((results / "table.md").read_text(encoding="utf-8").rstrip())
+    tell(f"wrote {results}/report.html, table.md, table.csv and confusion/")
+
+
+@app.command()
 def models() -> None:
     """List the networks that can be trained, and the shipped recipes."""
     from deepfer.models import list_models

@@ -78,7 +78,13 @@ def failures(*, debug: bool) -> Iterator[None]:
         sys.exit(1)
 
 
+_EXTRAS = {
+    "train": {"torch", "pydantic", "safetensors", "onnx", "onnxscript", "tensorboard"},
+    "eval": {"sklearn", "skimage", "scipy", "matplotlib"},
+}
+
+
 def _extra_of(module: str) -> str | None:
     """Return the extra that brings a module."""
-    needs_train = {"torch", "pydantic", "safetensors", "onnx", "onnxscript", "tensorboard"}
-    return "train" if module.partition(".")[0] in needs_train else None
+    name = module.partition(".")[0]
+    return next((extra for extra, modules in _EXTRAS.items() if name in modules), None)

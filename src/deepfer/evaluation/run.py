@@ -186,15 +186,25 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> Non
     add("FER+ most voted", top, (top >= 0) & clear)
 
 
-def _measured(
-    classifier: Classifier,
+def measured(
+    model: str,
+    labels: tuple[Expression, ...],
+    probabilities: NDArray[np.float32],
     images: ImageSet,
-    pixels: NDArray[np.uint8],
     data: str,
     counts: dict[str, int],
 ) -> Evaluation:
-    probabilities = classifier(pixels)
-    labels = classifier.info.labels
+    """Compare probabilities with what the images show.
+
+    Args:
+        model: The model's name.
+        labels: The expressions that the columns of `probabilities` mean; must hold all that
+            the images show.
+        probabilities: float32 (N, K).
+        images: N images.
+        data: What to call them.
+        counts: Numbers of images to report beside.
+    """
     place = np.array([labels.index(e) if e in labels else -1 for e in images.expressions])
     true = place[images.labels]
     confusion = metrics.confusion_matrix(true, probabilities.argmax(axis=1), len(labels))
@@ -206,7 +216,7 @@ def _measured(
         "NLL": metrics.log_loss(probabilities, true),
     }
     return Evaluation(
-        model=classifier.info.name,
+        model=model,
         data=data,
         fingerprint=images.fingerprint(),
         labels=labels,
@@ -216,6 +226,17 @@ def _measured(
         figures=figures,
         counts={"images": len(images), **counts},
     )
+
+
+def _measured(
+    classifier: Classifier,
+    images: ImageSet,
+    pixels: NDArray[np.uint8],
+    data: str,
+    counts: dict[str, int],
+) -> Evaluation:
+    info = classifier.info
+    return measured(info.name, info.labels, classifier(pixels), images, data, counts)
 
 
 def _known(

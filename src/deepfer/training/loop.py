@@ -10,6 +10,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
 from deepfer.training.recipe import Recipe
-from deepfer.training.record import progress_bar, summary, write_metrics
+from deepfer.training.record import Record, progress_bar, summary
 
 Announce = Callable[[str], None]
 _TASK = TaskID(0)  # the bar's only one
@@ -129,13 +130,14 @@ class _Run:
                 f"{process.world} process(es); each needs two"
             )
         self.steps_per_epoch = len(self.train_data) // (self.batch * process.world)
+        self.record = Record(folder)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
 
     def go(self, resume: bool) -> dict[str, Any] | None:
         """Train to the last epoch and return the best epoch's description."""
         self._open(resume)
-        with progress_bar(self.process.first) as bar:
+        with closing(self.record), progress_bar(self.process.first) as bar:
             steps = self.recipe.epochs * self.steps_per_epoch
             bar.add_task("", total=steps, completed=self.epoch * self.steps_per_epoch)
             self._epochs(bar)
@@ -173,7 +175,7 @@ class _Run:
                         self.folder / checkpoint.BEST, weights, self._describe(row, confusion)
                     )
                 self._save_last()
-                write_metrics(self.folder, self.history)
+                self.record.write(self.history)
                 self.announce(summary(row, self.recipe.epochs))
             best = max(best, row["score"])
 
@@ -286,7 +288,7 @@ class _Run:
                 )
             self._load_last(last)
             if self.process.first:  # a kill may have come between the checkpoint and these
-                write_metrics(self.folder, self.history)
+                self.record.write(self.history)
         elif self.process.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             recipe = json.dumps(self.recipe.to_json(), indent=2)

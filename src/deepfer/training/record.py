@@ -12,22 +12,40 @@ from torch.utils.tensorboard import SummaryWriter
 from deepfer.files import write_text
 
 
-def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write the whole metrics file anew (a kill leaves no half row), and TensorBoard's last step.
+class Record:
+    """Writes a run's metrics.
 
     Args:
         folder: The run folder.
-        history: One row per epoch, oldest first.
     """
-    text, row = io.StringIO(), history[-1]
-    columns = [key for key in row if key != "score"]
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(folder / "metrics.csv", text.getvalue())
-    with SummaryWriter(str(folder / "tensorboard"), purge_step=row["epoch"]) as board:
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._board: SummaryWriter | None = None
+
+    def write(self, history: list[dict[str, Any]]) -> None:
+        """Write the whole metrics file anew (a kill leaves no half row), and TensorBoard's step.
+
+        Args:
+            history: One row per epoch, oldest first.
+        """
+        text, row = io.StringIO(), history[-1]
+        columns = [key for key in row if key != "score"]
+        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_text(self.folder / "metrics.csv", text.getvalue())
+        if self._board is None:
+            folder = str(self.folder / "tensorboard")
+            self._board = SummaryWriter(folder, purge_step=row["epoch"])
         for key in columns[1:]:
-            board.add_scalar(key.replace("_", "/", 1), row[key], row["epoch"])
+            self._board.add_scalar(key.replace("_", "/", 1), row[key], row["epoch"])
+        self._board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self._board is not None:
+            self._board.close()
 
 
 def summary(row: dict[str, Any], epochs: int) -> str:

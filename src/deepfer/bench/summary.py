@@ -1,0 +1,114 @@
+"""Cells to rows: means over seeds, intervals, gaps, and confusion matrices."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from deepfer import metrics
+from deepfer.bench.run import cells
+from deepfer.bench.table import Row, Table
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What a row's finished cells say.
+
+    Attributes:
+        row: The row.
+        done: Finished cells.
+        wanted: Cells in all.
+        accuracies: Per seed whose folds are all finished, accuracy over its folds, 0 to 1.
+        sequences: The same per sequence, where the data has sequences.
+        confusion: (K, K) counts over all finished cells, rows true.
+        labels: Names of its rows and columns.
+        recipe: Fingerprint of the first cell's recipe.
+        commit: Commit of the first cell.
+        fingerprint: Of the first cell's test images.
+    """
+
+    row: Row
+    done: int
+    wanted: int
+    accuracies: tuple[float, ...]
+    sequences: tuple[float, ...]
+    confusion: metrics.Counts
+    labels: tuple[str, ...]
+    recipe: str
+    commit: str
+    fingerprint: str
+
+    @property
+    def mean(self) -> float | None:
+        """Mean accuracy over seeds, 0 to 1."""
+        return float(np.mean(self.accuracies)) if self.accuracies else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over seeds; None for fewer than two."""
+        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean: Student's t over seeds, or Wilson's for a single seed."""
+        n = len(self.accuracies)
+        if n == 0 or self.mean is None:
+            return None
+        if self.deviation is not None:
+            reach = float(stats.t.ppf(0.975, n - 1)) * self.deviation / math.sqrt(n)
+            return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
+        total = int(self.confusion.sum())
+        test = stats.binomtest(round(self.mean * total), total)
+        found = test.proportion_ci(0.95, "wilson")
+        return float(found.low), float(found.high)
+
+    @property
+    def gap(self) -> float | None:
+        """Ours minus published, in points."""
+        if self.mean is None or self.row.published is None:
+            return None
+        return 100 * self.mean - self.row.published
+
+
+def summarize(table: Table, row: Row, results: Path) -> RowResult:
+    """Read a row's finished cells."""
+    by_seed: dict[int, list[dict[str, Any]]] = {}
+    wanted = list(cells(table, row))
+    for cell in wanted:
+        path = cell.folder(results) / "metrics.json"
+        if path.exists():
+            by_seed.setdefault(cell.seed, []).append(json.loads(path.read_text()))
+    contents = [content for found in by_seed.values() for content in found]
+    folds = table.protocol(row).folds
+    whole = [found for found in by_seed.values() if len(found) == folds]
+    first = contents[0] if contents else {}
+    labels = tuple(first.get("per_expression", ()))
+    total = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for content in contents:
+        total += np.array(content["confusion"], dtype=np.int64)
+    return RowResult(
+        row=row,
+        done=len(contents),
+        wanted=len(wanted),
+        accuracies=tuple(_pooled(found, "accuracy") for found in whole),
+        sequences=tuple(
+            _pooled(found, "sequence accuracy")
+            for found in whole
+            if "sequence accuracy" in found[0]["figures"]
+        ),
+        confusion=total,
+        labels=labels,
+        recipe=first.get("recipe", ""),
+        commit=first.get("commit") or "",
+        fingerprint=first.get("fingerprint", ""),
+    )
+
+
+def _pooled(found: list[dict[str, Any]], figure: str) -> float:
+    """Return a figure over folds, each weighted by its test images."""
+    weights = [content["counts"]["images"] for content in found]
+    return float(np.average([content["figures"][figure] for content in found], weights=weights))

@@ -1,0 +1,101 @@
+"""What a table holds: its rows, as TOML files beside this one say."""
+
+import json
+import tomllib
+from dataclasses import field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from deepfer.data.protocols import Protocol, find_protocol
+from deepfer.errors import RecipeError, UnknownNameError
+from deepfer.training.recipe import Recipe, load_recipe
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_FOLDER = resources.files(__package__) / "tables"
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Row:
+    """One row: a method on a protocol."""
+
+    method: str  # what the table calls it
+    protocol: str
+    recipe: str = ""  # a shipped recipe's name or a TOML file
+    floor: str = ""  # instead of a recipe: a constant-feature method, see floors.py
+    set: list[str] = field(default_factory=list)  # changes of the recipe, as with --set
+    seeds: Annotated[int, Field(ge=1)] = 1
+    published: float | None = None  # accuracy in percent
+    note: str = ""
+
+    @property
+    def slug(self) -> str:
+        """A file name for the row."""
+        words = f"{self.protocol} {self.method}".lower()
+        return "-".join("".join(c if c.isalnum() else " " for c in words).split())
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Table:
+    """One table: rows on the protocols of one data set."""
+
+    name: str
+    title: str
+    dataset: str
+    rows: list[Row]
+
+    def protocol(self, row: Row) -> Protocol:
+        """Return a row's protocol."""
+        return find_protocol(self.dataset, row.protocol)
+
+    def recipe(self, row: Row, seed: int, fold: int) -> Recipe:
+        """Return the recipe of one training of a row."""
+        own = (
+            f'dataset="{self.dataset}"',
+            f'protocol="{row.protocol}"',
+            f"fold={fold}",
+            f"seed={seed}",
+            f"split_seed={seed}",
+        )
+        return load_recipe(row.recipe, (*own, *row.set))
+
+
+def list_tables() -> tuple[str, ...]:
+    """Return the names of the shipped tables."""
+    names = (entry.name for entry in _FOLDER.iterdir())
+    return tuple(sorted(n.removesuffix(".toml") for n in names if n.endswith(".toml")))
+
+
+def load_table(name: str) -> Table:
+    """Read a table: a shipped one's name, or a TOML file.
+
+    Raises:
+        UnknownNameError: There is no such table.
+        RecipeError: The file cannot be read, or lists every mistake.
+    """
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read table {name}: {error}") from None
+    elif name in list_tables():
+        text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise UnknownNameError("table", name, list_tables())
+    try:
+        content = {"name": Path(name).stem, **tomllib.loads(text)}
+        # strict mode takes nested tables only from JSON
+        table = TypeAdapter(Table).validate_json(json.dumps(content, default=str))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not TOML: {error}") from None
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise RecipeError("\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])) from None
+    for row in table.rows:
+        table.protocol(row)
+        if bool(row.recipe) == bool(row.floor):
+            raise RecipeError(f"{name}: {row.method}: give a recipe or a floor, and only one")
+    return table

@@ -1,0 +1,135 @@
+"""Tables: floors, a tiny training, stopping and going on, and the report."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Run
+from deepfer.bench.floors import floor_probabilities, list_floors
+from deepfer.bench.report import write_report
+from deepfer.bench.run import Cell, cells, run_cell
+from deepfer.bench.summary import RowResult, summarize
+from deepfer.bench.table import Row, Table, list_tables, load_table
+from deepfer.data import open_dataset
+from deepfer.errors import RecipeError, UnknownNameError
+
+TABLE = """
+title = "Two rows"
+dataset = "drawn"
+[[rows]]
+method = "tiny"
+protocol = "random"
+recipe = "drawn_deep_emotion"
+set = ["epochs=1"]
+seeds = 2
+published = 99.0
+[[rows]]
+method = "floor"
+protocol = "random"
+floor = "pixels-1nn"
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    (tmp_path / "two.toml").write_text(TABLE)
+    return load_table(str(tmp_path / "two.toml"))
+
+
+@pytest.mark.parametrize("name", list_tables())
+def test_every_shipped_table_is_valid(name: str) -> None:
+    content = load_table(name)
+    assert len({row.slug for row in content.rows}) == len(content.rows)
+    for row in content.rows:
+        if row.recipe:
+            assert content.recipe(row, seed=1, fold=0).split_seed == 1
+
+
+@pytest.mark.parametrize("name", list_floors())
+def test_floors_know_what_they_have_seen(name: str) -> None:
+    drawn = open_dataset("drawn", None, per_class=3)
+    train, test = drawn.load("train"), drawn.load("test")
+    for images, least in ((train, 0.95), (test, 0.15)):
+        probabilities = floor_probabilities(name, train, images, seed=0)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+        assert (probabilities.argmax(axis=1) == images.labels).mean() >= least
+
+
+def test_cells_are_done_once_and_survive_a_stop(table: Table, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    floor = Cell(table.rows[1], 0, 0)
+    run_cell(table, floor, root=None, results=results, announce=print)
+    first = (floor.folder(results) / "metrics.json").read_bytes()
+    stamp = (floor.folder(results) / "metrics.json").stat().st_mtime_ns
+    run_cell(table, floor, root=None, results=results, announce=print)
+    assert (floor.folder(results) / "metrics.json").stat().st_mtime_ns == stamp
+    shutil.rmtree(floor.folder(results))
+    run_cell(table, floor, root=None, results=results, announce=print)
+    assert (floor.folder(results) / "metrics.json").read_bytes() == first
+
+
+@pytest.mark.slow
+def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Path) -> None:
+    done = deepfer("bench", "two.toml", "--out", "results")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "results" / "table.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == ["tiny", "floor"]
+    assert rows[0]["seeds"] == "2 of 2"
+    assert " ± " in rows[0]["ours %"]
+    assert float(rows[0]["gap"]) < 0
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "http" not in page
+    assert len(list((tmp_path / "results" / "confusion").glob("*.png"))) == 2
+    again = deepfer("bench", "two.toml", "--out", "results")
+    assert again.stdout == done.stdout
+
+
+def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
+    write_report(table, [summarize(table, row, tmp_path) for row in table.rows], tmp_path)
+    assert (tmp_path / "table.md").read_text().count("not measured") == 2
+
+
+def result(accuracies: tuple[float, ...], published: float | None = None) -> RowResult:
+    row = Row(method="m", protocol="random", recipe="r", published=published)
+    confusion = np.array([[60, 10], [15, 15]])
+    return RowResult(row, 1, 1, accuracies, (), confusion, ("a", "b"), "", "", "")
+
+
+def test_intervals() -> None:
+    several = result((0.7, 0.8, 0.9), published=75.0)
+    assert several.mean == pytest.approx(0.8)
+    assert several.deviation == pytest.approx(0.1)
+    assert several.gap == pytest.approx(5)
+    low, high = several.interval or (0, 0)
+    assert (high - low) / 2 == pytest.approx(4.303 * 0.1 / np.sqrt(3), rel=1e-3) or high == 1
+    low, high = result((0.75,)).interval or (0, 0)
+    assert low == pytest.approx(0.657, abs=0.002)  # Wilson, 75 of 100
+    assert high == pytest.approx(0.825, abs=0.002)
+    assert result(()).interval is None
+
+
+def test_folds_are_cells() -> None:
+    text = TABLE.replace('"drawn"', '"ckplus"').replace('"random"', '"subject-10fold"')
+    assert "subject-10fold" in text
+    row = Row(method="m", protocol="subject-10fold", recipe="drawn_deep_emotion", seeds=2)
+    own = Table(name="t", title="t", dataset="ckplus", rows=[row])
+    assert len(list(cells(own, row))) == 20
+
+
+def test_bad_tables(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="drawn"):
+        load_table("cifar")
+    for change, expected in (
+        (("seeds = 2", "seeds = 0"), "rows.0.seeds"),
+        (('floor = "pixels-1nn"', ""), "give a recipe or a floor"),
+        (("published", "publsihed"), "publsihed"),
+    ):
+        (tmp_path / "bad.toml").write_text(TABLE.replace(*change))
+        with pytest.raises(RecipeError, match=expected):
+            load_table(str(tmp_path / "bad.toml"))
+    with pytest.raises(RecipeError, match="cannot read"):
+        load_table("nowhere.toml")
