@@ -10,11 +10,11 @@ import pytest
 from conftest import Run
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
-from deepfer.bench.run import Cell, cells, run_cell
+from deepfer.bench.run import run_cell
 from deepfer.bench.summary import RowResult, summarize
-from deepfer.bench.table import Row, Table, list_tables, load_table
+from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
-from deepfer.errors import RecipeError, UnknownNameError
+from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
 
 TABLE = """
 title = "Two rows"
@@ -70,6 +70,20 @@ def test_cells_are_done_once_and_survive_a_stop(table: Table, tmp_path: Path) ->
     assert (floor.folder(results) / "metrics.json").read_bytes() == first
 
 
+def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path) -> None:
+    floor = Cell(table.rows[1], 0, 0)
+    run_cell(table, floor, root=None, results=tmp_path, announce=print)
+    path = floor.folder(tmp_path) / "metrics.json"
+    path.write_text(path.read_text().replace('"pixels-1nn"', '"another"'))
+    with pytest.raises(CheckpointError, match="another recipe"):
+        run_cell(table, floor, root=None, results=tmp_path, announce=print)
+
+
+def test_a_row_cannot_change_what_is_tested(table: Table) -> None:
+    row = Row(method="m", protocol="random", recipe="drawn_deep_emotion", set=["split_seed=7"])
+    assert table.recipe(row, seed=2, fold=0).split_seed == 2
+
+
 @pytest.mark.slow
 def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Path) -> None:
     done = deepfer("bench", "two.toml", "--out", "results")
@@ -95,7 +109,7 @@ def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
 def result(accuracies: tuple[float, ...], published: float | None = None) -> RowResult:
     row = Row(method="m", protocol="random", recipe="r", published=published)
     confusion = np.array([[60, 10], [15, 15]])
-    return RowResult(row, 1, 1, accuracies, (), confusion, ("a", "b"), "", "", "")
+    return RowResult(row, 1, 1, accuracies, (), confusion, 100, ("a", "b"), "", "", "")
 
 
 def test_intervals() -> None:
@@ -104,7 +118,10 @@ def test_intervals() -> None:
     assert several.deviation == pytest.approx(0.1)
     assert several.gap == pytest.approx(5)
     low, high = several.interval or (0, 0)
-    assert (high - low) / 2 == pytest.approx(4.303 * 0.1 / np.sqrt(3), rel=1e-3) or high == 1
+    assert high == 1
+    assert low == pytest.approx(0.8 - 4.303 * 0.1 / np.sqrt(3), rel=1e-3)  # Student's t
+    low, high = result((0.75, 0.75)).interval or (0, 0)
+    assert high - low > 0.1  # equal results over two seeds are not certainty
     low, high = result((0.75,)).interval or (0, 0)
     assert low == pytest.approx(0.657, abs=0.002)  # Wilson, 75 of 100
     assert high == pytest.approx(0.825, abs=0.002)
@@ -112,11 +129,9 @@ def test_intervals() -> None:
 
 
 def test_folds_are_cells() -> None:
-    text = TABLE.replace('"drawn"', '"ckplus"').replace('"random"', '"subject-10fold"')
-    assert "subject-10fold" in text
     row = Row(method="m", protocol="subject-10fold", recipe="drawn_deep_emotion", seeds=2)
     own = Table(name="t", title="t", dataset="ckplus", rows=[row])
-    assert len(list(cells(own, row))) == 20
+    assert len(own.cells(row)) == 20
 
 
 def test_bad_tables(tmp_path: Path) -> None:

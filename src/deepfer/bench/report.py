@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepfer import metrics
-from deepfer.bench.run import cells
 from deepfer.bench.summary import RowResult
 from deepfer.bench.table import Table
 from deepfer.files import replacing, write_text
@@ -43,7 +42,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
     write_text(results / "table.md", _markdown(table, lines))
     sections = []
     for row in rows:
-        if not row.done:
+        if not row.accuracies:
             continue
         stem = results / "confusion" / row.row.slug
         stem.parent.mkdir(exist_ok=True)
@@ -67,11 +66,11 @@ def _line(row: RowResult) -> list[str]:
         measured = ["not measured", "", "", "", "", ""]
     else:
         spread = "" if row.deviation is None else f" ± {_percent(row.deviation)}"
-        interval = row.interval or (row.mean, row.mean)
+        low, high = row.interval or (None, None)
         sequences = float(np.mean(row.sequences)) if row.sequences else None
         measured = [
             _percent(row.mean) + spread,
-            f"{_percent(interval[0])} to {_percent(interval[1])}",
+            f"{_percent(low)} to {_percent(high)}",
             "" if row.gap is None else f"{row.gap:+.2f}",
             _percent(sequences),
             _percent(metrics.uar(row.confusion)),
@@ -136,7 +135,7 @@ def _curves(table: Table, row: RowResult, results: Path) -> bytes | None:
     figure = Figure(figsize=(6.2, 3.4), layout="constrained")
     axes = figure.subplots()
     drawn = False
-    for cell in cells(table, row.row):
+    for cell in table.cells(row.row):
         path = cell.folder(results) / "run" / "metrics.csv"
         if not path.exists():
             continue

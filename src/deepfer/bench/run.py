@@ -5,9 +5,7 @@ done again, an unfinished one is resumed, so that a table can be stopped at any 
 """
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from deepfer.bench.floors import floor_probabilities
-from deepfer.bench.table import Row, Table
+from deepfer.bench.table import Cell, Table
 from deepfer.data.base import ImageSet
 from deepfer.data.protocols import Split
+from deepfer.errors import CheckpointError
 from deepfer.evaluation.run import measured
-from deepfer.files import git_commit, write_text
 from deepfer.modelfile import InputSpec
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
@@ -27,42 +25,29 @@ from deepfer.training import checkpoint
 from deepfer.training.loop import train
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One training of a row."""
-
-    row: Row
-    seed: int
-    fold: int
-
-    def folder(self, results: Path) -> Path:
-        """Return where the cell's run and result are kept."""
-        return results / "cells" / self.row.slug / f"seed{self.seed}-fold{self.fold}"
-
-
-def cells(table: Table, row: Row) -> Iterator[Cell]:
-    """Yield the trainings of a row."""
-    for seed in range(row.seeds):
-        for fold in range(table.protocol(row).folds):
-            yield Cell(row, seed, fold)
-
-
 def run_cell(
     table: Table, cell: Cell, *, root: Path | None, results: Path, announce: Callable[[str], None]
 ) -> None:
     """Train and test one cell, unless its result is there already.
 
-    The test side is looked at once, by the epoch that validation chose.
+    The test side is looked at once, by the epoch that the recipe selects.
+
+    Raises:
+        CheckpointError: The folder holds a result or run of another recipe.
     """
     folder = cell.folder(results)
     recipe = table.recipe(cell.row, cell.seed, cell.fold) if cell.row.recipe else None
-    wanted = {"recipe": recipe.fingerprint() if recipe else cell.row.floor}
+    own = recipe.fingerprint() if recipe else cell.row.floor
     result = folder / "metrics.json"
-    if result.exists() and json.loads(result.read_text()).get("recipe") == wanted["recipe"]:
+    if result.exists():
+        if json.loads(result.read_text(encoding="utf-8"))["recipe"] != own:
+            raise CheckpointError(
+                f"{folder} holds the result of another recipe; move it away or name another --out"
+            )
         return
-    if result.exists():  # the recipe has changed since
-        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if recipe is not None:
+        train(recipe, root=root, run=folder / "run", resume=True, announce=announce)
     split = table.protocol(cell.row).split(root, seed=cell.seed, fold=cell.fold)
     test = split.sides["test"]
     if recipe is None:
@@ -70,21 +55,20 @@ def run_cell(
         probabilities = floor_probabilities(cell.row.floor, side, test, seed=cell.seed)
         labels = side.expressions
     else:
-        train(recipe, root=root, run=folder / "run", resume=True, announce=announce)
         network, description = checkpoint.load_network(folder / "run")
         labels = checkpoint.labels_of(description)
         probabilities = _probabilities(network, test, InputSpec(**description["input"]))
-        (folder / "run" / checkpoint.LAST).unlink(missing_ok=True)
     what = f"{table.dataset} {cell.row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(cell.row.method, labels, probabilities, test, what, {})
     if test.sequences is not None:
         outcome.figures["sequence accuracy"] = _sequence_accuracy(
             probabilities, outcome.true, test.sequences
         )
+        outcome.counts["sequences"] = len(set(test.sequences))
     split.write(folder / "split.json")
-    outcome.write(folder)
-    content = {**outcome.to_json(), **wanted, "commit": git_commit(), **_prints(split)}
-    write_text(result, json.dumps(content, indent=2) + "\n")
+    # metrics.json last: it says that the cell is finished
+    outcome.write(folder, {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split)})
+    (folder / "run" / checkpoint.LAST).unlink(missing_ok=True)
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:

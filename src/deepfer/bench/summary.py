@@ -10,7 +10,6 @@ import numpy as np
 from scipy import stats
 
 from deepfer import metrics
-from deepfer.bench.run import cells
 from deepfer.bench.table import Row, Table
 
 
@@ -24,7 +23,8 @@ class RowResult:
         wanted: Cells in all.
         accuracies: Per seed whose folds are all finished, accuracy over its folds, 0 to 1.
         sequences: The same per sequence, where the data has sequences.
-        confusion: (K, K) counts over all finished cells, rows true.
+        confusion: (K, K) counts over the same seeds, rows true.
+        independent: Images, or sequences where frames are near twins, that one seed tests.
         labels: Names of its rows and columns.
         recipe: Fingerprint of the first cell's recipe.
         commit: Commit of the first cell.
@@ -37,6 +37,7 @@ class RowResult:
     accuracies: tuple[float, ...]
     sequences: tuple[float, ...]
     confusion: metrics.Counts
+    independent: int
     labels: tuple[str, ...]
     recipe: str
     commit: str
@@ -54,17 +55,22 @@ class RowResult:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the mean: Student's t over seeds, or Wilson's for a single seed."""
+        """95 % interval of the mean.
+
+        The wider of Student's t over seeds and, since equal results over few seeds say little,
+        Wilson's interval of the images that one seed tests.
+        """
         n = len(self.accuracies)
         if n == 0 or self.mean is None:
             return None
+        test = stats.binomtest(round(self.mean * self.independent), self.independent)
+        found = test.proportion_ci(0.95, "wilson")
+        reach = 0.0
         if self.deviation is not None:
             reach = float(stats.t.ppf(0.975, n - 1)) * self.deviation / math.sqrt(n)
-            return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
-        total = int(self.confusion.sum())
-        test = stats.binomtest(round(self.mean * total), total)
-        found = test.proportion_ci(0.95, "wilson")
-        return float(found.low), float(found.high)
+        low = min(float(found.low), self.mean - reach)
+        high = max(float(found.high), self.mean + reach)
+        return max(0.0, low), min(1.0, high)
 
     @property
     def gap(self) -> float | None:
@@ -77,7 +83,7 @@ class RowResult:
 def summarize(table: Table, row: Row, results: Path) -> RowResult:
     """Read a row's finished cells."""
     by_seed: dict[int, list[dict[str, Any]]] = {}
-    wanted = list(cells(table, row))
+    wanted = table.cells(row)
     for cell in wanted:
         path = cell.folder(results) / "metrics.json"
         if path.exists():
@@ -88,7 +94,7 @@ def summarize(table: Table, row: Row, results: Path) -> RowResult:
     first = contents[0] if contents else {}
     labels = tuple(first.get("per_expression", ()))
     total = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    for content in contents:
+    for content in (content for found in whole for content in found):
         total += np.array(content["confusion"], dtype=np.int64)
     return RowResult(
         row=row,
@@ -101,6 +107,9 @@ def summarize(table: Table, row: Row, results: Path) -> RowResult:
             if "sequence accuracy" in found[0]["figures"]
         ),
         confusion=total,
+        independent=sum(
+            c["counts"].get("sequences", c["counts"]["images"]) for c in (whole[0] if whole else [])
+        ),
         labels=labels,
         recipe=first.get("recipe", ""),
         commit=first.get("commit") or "",

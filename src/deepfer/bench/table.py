@@ -38,6 +38,19 @@ class Row:
         return "-".join("".join(c if c.isalnum() else " " for c in words).split())
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One training of a row."""
+
+    row: Row
+    seed: int
+    fold: int
+
+    def folder(self, results: Path) -> Path:
+        """Return where the cell's run and result are kept."""
+        return results / "cells" / self.row.slug / f"seed{self.seed}-fold{self.fold}"
+
+
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Table:
     """One table: rows on the protocols of one data set."""
@@ -51,6 +64,11 @@ class Table:
         """Return a row's protocol."""
         return find_protocol(self.dataset, row.protocol)
 
+    def cells(self, row: Row) -> list[Cell]:
+        """Return the trainings of a row."""
+        folds = range(self.protocol(row).folds)
+        return [Cell(row, seed, fold) for seed in range(row.seeds) for fold in folds]
+
     def recipe(self, row: Row, seed: int, fold: int) -> Recipe:
         """Return the recipe of one training of a row."""
         own = (
@@ -60,7 +78,7 @@ class Table:
             f"seed={seed}",
             f"split_seed={seed}",
         )
-        return load_recipe(row.recipe, (*own, *row.set))
+        return load_recipe(row.recipe, (*row.set, *own))
 
 
 def list_tables() -> tuple[str, ...]:
@@ -94,8 +112,13 @@ def load_table(name: str) -> Table:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise RecipeError("\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])) from None
+    slugs = [row.slug for row in table.rows]
     for row in table.rows:
         table.protocol(row)
         if bool(row.recipe) == bool(row.floor):
             raise RecipeError(f"{name}: {row.method}: give a recipe or a floor, and only one")
+        if slugs.count(row.slug) > 1:
+            raise RecipeError(f"{name}: {row.method}: two rows have this method and protocol")
+        if row.recipe:
+            table.recipe(row, seed=0, fold=0)
     return table

@@ -236,14 +236,16 @@ def bench(
                 answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
         return
     from deepfer.bench.report import write_report
-    from deepfer.bench.run import cells, run_cell
+    from deepfer.bench.run import run_cell
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
     results = out or Path("results") / content.name
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
+    if not chosen:
+        raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
     for row in chosen:
-        for cell in cells(content, row):
+        for cell in content.cells(row):
             tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
             run_cell(content, cell, root=root, results=results, announce=lambda line: None)
         write_report(content, [summarize(content, r, results) for r in content.rows], results)

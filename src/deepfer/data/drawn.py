@@ -70,7 +70,7 @@ class Drawn:
             faces.append(face.image if self.color else gray)
             labels.append(BASIC_EXPRESSIONS.index(expression))
             subjects.append(character)
-            ids.append(name)
+            ids.append(f"{split}/{name}")
         return ImageSet(
             images=np.stack(faces),
             labels=np.array(labels, dtype=np.int64),

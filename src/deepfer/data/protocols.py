@@ -6,7 +6,8 @@ which part is tested. What a protocol leaks is said here and can be measured wit
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,11 @@ class Protocol:
                 f"folds run from 0 to {self.folds - 1}, seeds from 0"
             )
         sides = dict(zip(SPLITS, self.divide(root, seed, fold), strict=True))
+        if empty := [side for side, images in sides.items() if not len(images)]:
+            raise DataError(
+                f"{self.dataset} {self.name}: too little data, nothing is left for "
+                f"{' and '.join(empty)}; check it with `deepfer data check {self.dataset}`"
+            )
         return Split(self.dataset, self.name, fold, seed, sides)
 
 
@@ -133,11 +139,12 @@ def _shuffled(images: ImageSet, seed: int) -> NDArray[np.int64]:
 
 def _per_class(images: ImageSet, random: np.random.Generator, count: int) -> NDArray[np.int64]:
     """Draw positions of `count` images of every expression; all of them where there are fewer."""
-    drawn = [
-        random.permutation(np.flatnonzero(images.labels == k))[:count]
-        for k in range(len(images.expressions))
-    ]
-    return np.concatenate(drawn)
+    classes = [np.flatnonzero(images.labels == k) for k in range(len(images.expressions))]
+    if absent := [
+        e for e, members in zip(images.expressions, classes, strict=True) if not len(members)
+    ]:
+        raise DataError(f"the protocol needs images of every expression; none of {absent[0]}")
+    return np.concatenate([random.permutation(members)[:count] for members in classes])
 
 
 def _rest(images: ImageSet, taken: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -231,7 +238,7 @@ def _jaffe_faces(root: Path | None) -> ImageSet:
         if not faces or faces[0].landmarks is None:
             raise DataError(f"jaffe: no face found on {name}; restore the publishers' image")
         crops.append(align(image, faces[0].landmarks, _CROP))
-    return ImageSet(stack(crops), images.labels, images.expressions, images.ids, images.subjects)
+    return replace(images, images=stack(crops))
 
 
 def _jaffe_augmented_random(root: Path | None, seed: int, fold: int) -> Sides:
@@ -289,14 +296,7 @@ def _ferg_random_6300(root: Path | None, seed: int, fold: int) -> Sides:
 
 def _drawn_all() -> ImageSet:
     dataset = open_dataset("drawn", None)
-    first, *others = (dataset.load(split) for split in SPLITS)
-    for split, other in zip(SPLITS[1:], others, strict=True):
-        renamed = tuple(f"{split}/{name}" for name in other.ids)
-        first = join(
-            first,
-            ImageSet(other.images, other.labels, other.expressions, renamed, other.subjects),
-        )
-    return first
+    return reduce(join, (dataset.load(split) for split in SPLITS))
 
 
 def _drawn_by_character(root: Path | None, seed: int, fold: int) -> Sides:
@@ -329,14 +329,15 @@ _PROTOCOLS = (
         dataset="fer2013",
         name="balanced-augmented",
         what="classes filled up with copies, then 15,221 / 1,359 at random; 200 per class tested",
-        leaks="copies of one photo stand in train and val, and fill up disgust in test",
+        leaks="copies of one photo stand in train and val and fill up disgust in test; "
+        "pixel-for-pixel copies, as in full",
         divide=_fer2013_balanced_augmented,
     ),
     Protocol(
         dataset="fer2013",
         name="deduplicated",
         what="full without blanks, conflicting copies and training images that recur",
-        leaks=None,
+        leaks="copies of 44 test images stand in val, which chooses but does not train",
         divide=_fer2013_deduplicated,
     ),
     Protocol(
@@ -379,8 +380,8 @@ _PROTOCOLS = (
     Protocol(
         dataset="ferg",
         name="by-character",
-        what="train aia, bonnie, jules and malcolm; test mery and ray",
-        leaks=None,
+        what="train aia, bonnie, jules and malcolm, a tenth of them for choosing; test mery, ray",
+        leaks="neighbouring renders stand in train and val, none in test",
         divide=_ferg_by_character,
     ),
     Protocol(
@@ -400,8 +401,8 @@ _PROTOCOLS = (
     Protocol(
         dataset="drawn",
         name="by-character",
-        what="train six characters, test two",
-        leaks=None,
+        what="train six characters, a tenth of them for choosing; test two",
+        leaks="characters stand in train and val, none in test",
         divide=_drawn_by_character,
     ),
     Protocol(

@@ -90,10 +90,14 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def write(self, folder: Path) -> None:
-        """Write ``metrics.json``, ``predictions.csv`` and ``confusion_matrix.csv``."""
+    def write(self, folder: Path, more: dict[str, Any] | None = None) -> None:
+        """Write ``predictions.csv``, ``confusion_matrix.csv`` and, last, ``metrics.json``.
+
+        Args:
+            folder: Made where it does not exist.
+            more: What else ``metrics.json`` shall say.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "metrics.json", json.dumps(self.to_json(), indent=2) + "\n")
         rows = [
             [name, self.labels[t], self.labels[p], *(f"{x:.6f}" for x in row)]
             for name, t, p, row in zip(
@@ -106,6 +110,8 @@ class Evaluation:
         write_text(
             folder / "confusion_matrix.csv", _csv([["true \\ predicted", *self.labels], *counts])
         )
+        content = json.dumps({**self.to_json(), **(more or {})}, indent=2)
+        write_text(folder / "metrics.json", content + "\n")
 
 
 def evaluate(classifier: Classifier, images: ImageSet, *, data: str) -> Evaluation:

@@ -1,14 +1,18 @@
-"""What the loop trains: the network with its heads, where it starts, and whom it learns from."""
+"""What the loop trains: the data, the network with its heads, its start and its teachers."""
 
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from deepfer.data.base import ImageSet
+from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError
 from deepfer.labels import Expression
 from deepfer.models.base import Network
 from deepfer.training import checkpoint
+from deepfer.training.recipe import Recipe
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -16,6 +20,19 @@ M = TypeVar("M", bound=nn.Module)
 def placed(module: M, device: torch.device) -> M:
     """Move to a device, in the memory format in which convolutions run fastest."""
     return module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def training_sets(recipe: Recipe, root: Path | None) -> tuple[ImageSet, ImageSet]:
+    """Return what a recipe trains on and what it chooses on."""
+    return load_training_sets(
+        recipe.dataset,
+        root,
+        recipe.dataset_options,
+        validation=recipe.validation,
+        protocol=recipe.protocol,
+        fold=recipe.fold,
+        split_seed=recipe.split_seed,
+    )
 
 
 class Heads(nn.Module):

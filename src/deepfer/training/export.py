@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from deepfer import metrics
 from deepfer.classify import Classifier, softmax
-from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError
 from deepfer.files import replacing
 from deepfer.modelfile import InputSpec, ModelInfo
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
+from deepfer.training.build import training_sets
 from deepfer.training.recipe import from_json
 
 TOLERANCE = 1e-4
@@ -59,15 +59,7 @@ def export(
         raise CheckpointError(f"--to {target}: is a folder; name the .onnx file to write")
     network, description = checkpoint.load_network(source)
     recipe = from_json(description["recipe"], str(source))
-    _, val = load_training_sets(
-        recipe.dataset,
-        root,
-        recipe.dataset_options,
-        validation=recipe.validation,
-        protocol=recipe.protocol,
-        fold=recipe.fold,
-        split_seed=recipe.split_seed,
-    )
+    _, val = training_sets(recipe, root)
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)
     if val.fingerprint() != description["data"]["val"]:
@@ -101,8 +93,8 @@ def export(
 def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> float:
     """Return the temperature with the least mean negative log likelihood, within 0.25 to 4.
 
-    Answers that are all right, or no better than chance, have their optimum at zero or infinity;
-    the bounds keep such a model from being endlessly sure or unsure.
+    Answers that are all right, or no better than chance, have their optimum at zero or infinity:
+    the first give 1, the second the bound.
 
     Source:
         Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.

@@ -1,7 +1,7 @@
 """The training loop, to be read from top to bottom.
 
 Recipe, processes, data, network, optimiser, epochs, checkpoint. Selection looks at the
-validation split only; the test split is never opened here.
+validation split only.
 """
 
 import copy
@@ -19,7 +19,6 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from deepfer import metrics
-from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.files import git_commit, sweep, write_text
 from deepfer.modelfile import InputSpec
@@ -28,11 +27,11 @@ from deepfer.models.base import Network
 from deepfer.training import checkpoint
 from deepfer.training.augment import augment, mixup
 from deepfer.training.batches import TensorSet
-from deepfer.training.build import Heads, autocast_type, placed, start_from, teacher
+from deepfer.training.build import Heads, autocast_type, placed, start_from, teacher, training_sets
 from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
-from deepfer.training.recipe import Recipe
+from deepfer.training.recipe import Recipe, from_json
 from deepfer.training.record import Record, progress_bar, summary
 
 Announce = Callable[[str], None]
@@ -80,15 +79,7 @@ class _Run:
         self, recipe: Recipe, root: Path | None, folder: Path, process: Process, announce: Announce
     ) -> None:
         self.recipe, self.folder, self.process, self.announce = recipe, folder, process, announce
-        train_set, val_set = load_training_sets(
-            recipe.dataset,
-            root,
-            recipe.dataset_options,
-            validation=recipe.validation,
-            protocol=recipe.protocol,
-            fold=recipe.fold,
-            split_seed=recipe.split_seed,
-        )
+        train_set, val_set = training_sets(recipe, root)
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
@@ -315,13 +306,15 @@ class _Run:
 
     def _load_last(self, last: Path) -> None:
         tensors, description = checkpoint.load(last)
-        own = {
-            "recipe": self.recipe.to_json(),
-            "data": self.fingerprints,
-            "processes": self.process.world,
+        # fields that came after the run began have their defaults
+        then = from_json(description.get("recipe", {}), str(last))
+        pairs = {
+            "recipe": (then, self.recipe),
+            "data": (description.get("data"), self.fingerprints),
+            "processes": (description.get("processes"), self.process.world),
         }
-        for what, mine in own.items():
-            if description.get(what) != mine:
+        for what, (theirs, mine) in pairs.items():
+            if theirs != mine:
                 raise CheckpointError(
                     f"{self.folder} was trained with other {what}; "
                     f"resume with the same {what}, or choose another folder"
