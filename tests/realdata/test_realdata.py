@@ -45,5 +45,4 @@ def test_shipped_weights_give_the_published_figures(data_root: Path) -> None:
     stored = json.loads(RESULTS.read_text())
     assert stored["fingerprint"] == result.fingerprint
     assert result.figures == pytest.approx(stored["figures"], abs=1e-3)
-    assert result.figures["accuracy"] >= 0.7233
     assert result.figures["ECE"] <= 0.03
