@@ -1,8 +1,10 @@
 """Writing files so that a kill leaves the old one or the new one, never half of one."""
 
+import csv
+import io
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +30,13 @@ def write_text(path: Path, content: str) -> None:
     """Write a UTF-8 text file as one step."""
     with replacing(path) as partial:
         partial.write_text(content, encoding="utf-8", newline="\n")
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def git_commit() -> str | None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from deepfer import metrics
 from deepfer.bench.summary import RowResult
 from deepfer.bench.table import Table
-from deepfer.files import replacing, write_text
+from deepfer.files import csv_text, replacing, write_text
 
 _COLUMNS = (
     "method",
@@ -38,7 +38,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
     """Write ``table.md``, ``table.csv``, ``report.html`` and a picture and CSV per matrix."""
     results.mkdir(parents=True, exist_ok=True)
     lines = [_line(row) for row in rows]
-    write_text(results / "table.csv", _csv([_COLUMNS, *lines]))
+    write_text(results / "table.csv", csv_text([_COLUMNS, *lines]))
     write_text(results / "table.md", _markdown(table, lines))
     sections = []
     for row in rows:
@@ -48,7 +48,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
         stem.parent.mkdir(exist_ok=True)
         header = ["true \\ predicted", *row.labels]
         counts = [[a, *n] for a, n in zip(row.labels, row.confusion.tolist(), strict=True)]
-        write_text(stem.with_suffix(".csv"), _csv([header, *counts]))
+        write_text(stem.with_suffix(".csv"), csv_text([header, *counts]))
         picture = _confusion_picture(row)
         with replacing(stem.with_suffix(".png")) as partial:
             partial.write_bytes(picture)
@@ -95,12 +95,6 @@ def _markdown(table: Table, lines: list[list[str]]) -> str:
     rule = "|" + " --- |" * len(_COLUMNS)
     body = ["| " + " | ".join(cell or " " for cell in line) + " |" for line in (_COLUMNS, *lines)]
     return "\n".join([f"# {table.title}", "", body[0], rule, *body[1:]]) + "\n"
-
-
-def _csv(rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _png(figure: Figure) -> bytes:

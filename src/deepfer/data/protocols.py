@@ -12,19 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepfer.align import align
 from deepfer.data import open_dataset
 from deepfer.data.base import SPLITS, ImageSet
 from deepfer.data.copies import CHANGES, add_copies, join
+from deepfer.data.divide import (
+    Sides,
+    by_character,
+    by_subject,
+    cut,
+    filled,
+    per_class,
+    rest,
+    shuffled,
+)
 from deepfer.data.images import stack
 from deepfer.detect import FaceDetector
 from deepfer.errors import DataError, UnknownNameError
 from deepfer.files import write_text
-
-Sides = tuple[ImageSet, ImageSet, ImageSet]
-"""Train, val and test."""
 
 _CROP = 128  # pixels of JAFFE's face crops
 
@@ -122,35 +128,6 @@ def find_protocol(dataset: str, name: str) -> Protocol:
     return found[name]
 
 
-def _cut(images: ImageSet, order: NDArray[np.int64], train: int, val: int, test: int) -> Sides:
-    """Divide the images in the order given; sizes must add up to at most their number."""
-    if train + val + test > len(images):
-        raise DataError(
-            f"the protocol needs {train + val + test} images, the data holds {len(images)}"
-        )
-    ends = np.cumsum([train, val, test])
-    first, second, third = np.split(order[: ends[2]], ends[:2])
-    return images.take(first), images.take(second), images.take(third)
-
-
-def _shuffled(images: ImageSet, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).permutation(len(images))
-
-
-def _per_class(images: ImageSet, random: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Draw positions of `count` images of every expression; all of them where there are fewer."""
-    classes = [np.flatnonzero(images.labels == k) for k in range(len(images.expressions))]
-    if absent := [
-        e for e, members in zip(images.expressions, classes, strict=True) if not len(members)
-    ]:
-        raise DataError(f"the protocol needs images of every expression; none of {absent[0]}")
-    return np.concatenate([random.permutation(members)[:count] for members in classes])
-
-
-def _rest(images: ImageSet, taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.setdiff1d(np.arange(len(images)), taken)
-
-
 # --- FER2013 -----------------------------------------------------------------------------------
 
 
@@ -168,35 +145,22 @@ def _fer2013_balanced_2800(root: Path | None, seed: int, fold: int) -> Sides:
     train, val, test = _fer2013_full(root, seed, fold)
     random = np.random.default_rng(seed)
     held = join(val, test)
-    chosen = train.take(_per_class(train, random, 430))
-    own_val = _per_class(chosen, random, 30)
+    chosen = train.take(per_class(train, random, 430))
+    own_val = per_class(chosen, random, 30)
     return (
-        chosen.take(_rest(chosen, own_val)),
+        chosen.take(rest(chosen, own_val)),
         chosen.take(own_val),
-        held.take(_per_class(held, random, 100)),
+        held.take(per_class(held, random, 100)),
     )
-
-
-def _filled(images: ImageSet, random: np.random.Generator, count: int) -> ImageSet:
-    """Draw `count` images of every expression; copies fill up where there are too few."""
-    images = images.take(_per_class(images, random, count))
-    changes = tuple(CHANGES)
-    copies = []
-    for k in range(len(images.expressions)):
-        members = np.flatnonzero(images.labels == k)
-        for i in range(max(0, count - len(members))):
-            change = changes[(i // len(members)) % len(changes)]
-            copies.append((int(members[i % len(members)]), change))
-    return add_copies(images, copies)
 
 
 def _fer2013_balanced_augmented(root: Path | None, seed: int, fold: int) -> Sides:
     train, val, test = _fer2013_full(root, seed, fold)
     random = np.random.default_rng(seed)
-    balanced = _filled(train, random, 2369)
-    held = _filled(join(val, test), random, 200)
+    balanced = filled(train, random, 2369)
+    held = filled(join(val, test), random, 200)
     order = random.permutation(len(balanced))
-    first, second, _ = _cut(balanced, order, 15_221, 1_359, 0)
+    first, second, _ = cut(balanced, order, 15_221, 1_359, 0)
     return first, second, held
 
 
@@ -205,24 +169,11 @@ def _fer2013_balanced_augmented(root: Path | None, seed: int, fold: int) -> Side
 
 def _ckplus_random_frames(root: Path | None, seed: int, fold: int) -> Sides:
     frames = open_dataset("ckplus", root).load("all")
-    return _cut(frames, _shuffled(frames, seed), 691, 99, 191)
-
-
-def _by_subject(images: ImageSet, folds: int, seed: int, fold: int) -> Sides:
-    """Test one fold of subjects, choose on the next, train on the rest."""
-    names = np.random.default_rng(seed).permutation(sorted(set(images.subjects or ())))
-    place = {name: i % folds for i, name in enumerate(names.tolist())}
-    part = np.array([place[name] for name in images.subjects or ()])
-    val = (fold + 1) % folds
-    return (
-        images.take((part != fold) & (part != val)),
-        images.take(part == val),
-        images.take(part == fold),
-    )
+    return cut(frames, shuffled(frames, seed), 691, 99, 191)
 
 
 def _ckplus_subject_10fold(root: Path | None, seed: int, fold: int) -> Sides:
-    return _by_subject(open_dataset("ckplus", root).load("all"), 10, seed, fold)
+    return by_subject(open_dataset("ckplus", root).load("all"), 10, seed, fold)
 
 
 # --- JAFFE -------------------------------------------------------------------------------------
@@ -244,19 +195,19 @@ def _jaffe_faces(root: Path | None) -> ImageSet:
 def _jaffe_augmented_random(root: Path | None, seed: int, fold: int) -> Sides:
     faces = _jaffe_faces(root)
     every = add_copies(faces, [(i, change) for change in CHANGES for i in range(len(faces))])
-    return _cut(every, _shuffled(every, seed), 935, 140, 260)
+    return cut(every, shuffled(every, seed), 935, 140, 260)
 
 
 def _jaffe_random_120(root: Path | None, seed: int, fold: int) -> Sides:
     faces = _jaffe_faces(root)
     random = np.random.default_rng(seed)
-    test = _per_class(faces, random, 10)
-    rest = random.permutation(_rest(faces, test))
-    return faces.take(rest[23:]), faces.take(rest[:23]), faces.take(test)
+    test = per_class(faces, random, 10)
+    others = random.permutation(rest(faces, test))
+    return faces.take(others[23:]), faces.take(others[:23]), faces.take(test)
 
 
 def _jaffe_one_subject_out(root: Path | None, seed: int, fold: int) -> Sides:
-    train, val, test = _by_subject(_jaffe_faces(root), 10, seed, fold)
+    train, val, test = by_subject(_jaffe_faces(root), 10, seed, fold)
     copies = [(i, change) for change in CHANGES for i in range(len(train))]
     return add_copies(train, copies), val, test
 
@@ -264,22 +215,13 @@ def _jaffe_one_subject_out(root: Path | None, seed: int, fold: int) -> Sides:
 # --- FERG and drawn faces ----------------------------------------------------------------------
 
 
-def _by_character(images: ImageSet, tested: tuple[str, ...], seed: int) -> Sides:
-    """Test some characters; a tenth of the others' images is for choosing."""
-    test = np.array([s in tested for s in images.subjects or ()])
-    others = images.take(~test)
-    order = _shuffled(others, seed)
-    tenth = len(others) // 10
-    return others.take(order[tenth:]), others.take(order[:tenth]), images.take(test)
-
-
 def _ferg_by_character(root: Path | None, seed: int, fold: int) -> Sides:
-    return _by_character(open_dataset("ferg", root).load("all"), ("mery", "ray"), seed)
+    return by_character(open_dataset("ferg", root).load("all"), ("mery", "ray"), seed)
 
 
 def _ferg_random(root: Path | None, seed: int, fold: int) -> Sides:
     images = open_dataset("ferg", root).load("all")
-    return _cut(images, _shuffled(images, seed), 36_500, 6_647, 12_620)
+    return cut(images, shuffled(images, seed), 36_500, 6_647, 12_620)
 
 
 def _ferg_random_6300(root: Path | None, seed: int, fold: int) -> Sides:
@@ -291,7 +233,7 @@ def _ferg_random_6300(root: Path | None, seed: int, fold: int) -> Sides:
         random.permutation(np.flatnonzero(cell == c))[:150] for c in range(int(cell.max()) + 1)
     ]
     few = images.take(random.permutation(np.concatenate(chosen)))
-    return _cut(few, np.arange(len(few)), 4_410, 655, 1_235)
+    return cut(few, np.arange(len(few)), 4_410, 655, 1_235)
 
 
 def _drawn_all() -> ImageSet:
@@ -300,13 +242,13 @@ def _drawn_all() -> ImageSet:
 
 
 def _drawn_by_character(root: Path | None, seed: int, fold: int) -> Sides:
-    return _by_character(_drawn_all(), ("gus", "hana"), seed)
+    return by_character(_drawn_all(), ("gus", "hana"), seed)
 
 
 def _drawn_random(root: Path | None, seed: int, fold: int) -> Sides:
     images = _drawn_all()
     tenth = len(images) // 10
-    return _cut(images, _shuffled(images, seed), len(images) - 4 * tenth, tenth, 3 * tenth)
+    return cut(images, shuffled(images, seed), len(images) - 4 * tenth, tenth, 3 * tenth)
 
 
 _TWINS = "frames of one sequence, and subjects, stand on both sides"

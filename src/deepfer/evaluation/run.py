@@ -4,8 +4,6 @@ Nothing is dropped in silence: a face that is not found is reported in its own f
 of an expression that the model does not know are counted and named.
 """
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from deepfer.data.base import ImageSet
 from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels
 from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
-from deepfer.files import git_commit, write_text
+from deepfer.files import csv_text, git_commit, write_text
 from deepfer.labels import Expression
 from deepfer.preprocess import to_pixels
 from deepfer.types import Image
@@ -105,10 +103,11 @@ class Evaluation:
             )
         ]
         header = ["image", "true", "predicted", *self.labels]
-        write_text(folder / "predictions.csv", _csv([header, *rows]))
+        write_text(folder / "predictions.csv", csv_text([header, *rows]))
         counts = [[a, *row] for a, row in zip(self.labels, self.confusion.tolist(), strict=True)]
         write_text(
-            folder / "confusion_matrix.csv", _csv([["true \\ predicted", *self.labels], *counts])
+            folder / "confusion_matrix.csv",
+            csv_text([["true \\ predicted", *self.labels], *counts]),
         )
         content = json.dumps({**self.to_json(), **(more or {})}, indent=2)
         write_text(folder / "metrics.json", content + "\n")
@@ -266,9 +265,3 @@ def _on_canvas(image: Image) -> Image:
 
 def _centre(box: tuple[int, int, int, int]) -> NDArray[np.float64]:
     return np.array([box[0] + box[2] / 2, box[1] + box[3] / 2])
-
-
-def _csv(rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -1,0 +1,77 @@
+"""The ways to divide images that protocols are made of."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.data.base import ImageSet
+from deepfer.data.copies import CHANGES, add_copies
+from deepfer.errors import DataError
+
+Sides = tuple[ImageSet, ImageSet, ImageSet]
+"""Train, val and test."""
+
+
+def cut(images: ImageSet, order: NDArray[np.int64], train: int, val: int, test: int) -> Sides:
+    """Divide the images in the order given; sizes must add up to at most their number."""
+    if train + val + test > len(images):
+        raise DataError(
+            f"the protocol needs {train + val + test} images, the data holds {len(images)}"
+        )
+    ends = np.cumsum([train, val, test])
+    first, second, third = np.split(order[: ends[2]], ends[:2])
+    return images.take(first), images.take(second), images.take(third)
+
+
+def shuffled(images: ImageSet, seed: int) -> NDArray[np.int64]:
+    """Return the images' positions in random order."""
+    return np.random.default_rng(seed).permutation(len(images))
+
+
+def per_class(images: ImageSet, random: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Draw positions of `count` images of every expression; all of them where there are fewer."""
+    classes = [np.flatnonzero(images.labels == k) for k in range(len(images.expressions))]
+    if absent := [
+        e for e, members in zip(images.expressions, classes, strict=True) if not len(members)
+    ]:
+        raise DataError(f"the protocol needs images of every expression; none of {absent[0]}")
+    return np.concatenate([random.permutation(members)[:count] for members in classes])
+
+
+def rest(images: ImageSet, taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions that are not taken."""
+    return np.setdiff1d(np.arange(len(images)), taken)
+
+
+def filled(images: ImageSet, random: np.random.Generator, count: int) -> ImageSet:
+    """Draw `count` images of every expression; copies fill up where there are too few."""
+    images = images.take(per_class(images, random, count))
+    changes = tuple(CHANGES)
+    copies = []
+    for k in range(len(images.expressions)):
+        members = np.flatnonzero(images.labels == k)
+        for i in range(max(0, count - len(members))):
+            change = changes[(i // len(members)) % len(changes)]
+            copies.append((int(members[i % len(members)]), change))
+    return add_copies(images, copies)
+
+
+def by_subject(images: ImageSet, folds: int, seed: int, fold: int) -> Sides:
+    """Test one fold of subjects, choose on the next, train on the rest."""
+    names = np.random.default_rng(seed).permutation(sorted(set(images.subjects or ())))
+    place = {name: i % folds for i, name in enumerate(names.tolist())}
+    part = np.array([place[name] for name in images.subjects or ()])
+    val = (fold + 1) % folds
+    return (
+        images.take((part != fold) & (part != val)),
+        images.take(part == val),
+        images.take(part == fold),
+    )
+
+
+def by_character(images: ImageSet, tested: tuple[str, ...], seed: int) -> Sides:
+    """Test some characters; a tenth of the others' images is for choosing."""
+    test = np.array([s in tested for s in images.subjects or ()])
+    others = images.take(~test)
+    order = shuffled(others, seed)
+    tenth = len(others) // 10
+    return others.take(order[tenth:]), others.take(order[:tenth]), images.take(test)
