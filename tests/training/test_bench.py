@@ -60,23 +60,23 @@ def test_floors_know_what_they_have_seen(name: str) -> None:
 def test_cells_are_done_once_and_survive_a_stop(table: Table, tmp_path: Path) -> None:
     results = tmp_path / "results"
     floor = Cell(table.rows[1], 0, 0)
-    run_cell(table, floor, root=None, results=results, announce=print)
+    run_cell(table, floor, root=None, results=results)
     first = (floor.folder(results) / "metrics.json").read_bytes()
     stamp = (floor.folder(results) / "metrics.json").stat().st_mtime_ns
-    run_cell(table, floor, root=None, results=results, announce=print)
+    run_cell(table, floor, root=None, results=results)
     assert (floor.folder(results) / "metrics.json").stat().st_mtime_ns == stamp
     shutil.rmtree(floor.folder(results))
-    run_cell(table, floor, root=None, results=results, announce=print)
+    run_cell(table, floor, root=None, results=results)
     assert (floor.folder(results) / "metrics.json").read_bytes() == first
 
 
 def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path) -> None:
     floor = Cell(table.rows[1], 0, 0)
-    run_cell(table, floor, root=None, results=tmp_path, announce=print)
+    run_cell(table, floor, root=None, results=tmp_path)
     path = floor.folder(tmp_path) / "metrics.json"
     path.write_text(path.read_text().replace('"pixels-1nn"', '"another"'))
     with pytest.raises(CheckpointError, match="another recipe"):
-        run_cell(table, floor, root=None, results=tmp_path, announce=print)
+        run_cell(table, floor, root=None, results=tmp_path)
 
 
 def test_a_row_cannot_change_what_is_tested(table: Table) -> None:
@@ -109,7 +109,7 @@ def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
 def result(accuracies: tuple[float, ...], published: float | None = None) -> RowResult:
     row = Row(method="m", protocol="random", recipe="r", published=published)
     confusion = np.array([[60, 10], [15, 15]])
-    return RowResult(row, 1, 1, accuracies, (), confusion, 100, ("a", "b"), "", "", "")
+    return RowResult(row, accuracies, (), confusion, 100, ("a", "b"), "", "", "")
 
 
 def test_intervals() -> None:

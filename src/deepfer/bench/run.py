@@ -5,7 +5,6 @@ done again, an unfinished one is resumed, so that a table can be stopped at any 
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,7 @@ from deepfer.training import checkpoint
 from deepfer.training.loop import train
 
 
-def run_cell(
-    table: Table, cell: Cell, *, root: Path | None, results: Path, announce: Callable[[str], None]
-) -> None:
+def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> None:
     """Train and test one cell, unless its result is there already.
 
     The test side is looked at once, by the epoch that the recipe selects.
@@ -47,7 +44,7 @@ def run_cell(
         return
     folder.mkdir(parents=True, exist_ok=True)
     if recipe is not None:
-        train(recipe, root=root, run=folder / "run", resume=True, announce=announce)
+        train(recipe, root=root, run=folder / "run", resume=True)
     split = table.protocol(cell.row).split(root, seed=cell.seed, fold=cell.fold)
     test = split.sides["test"]
     if recipe is None:

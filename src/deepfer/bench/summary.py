@@ -19,8 +19,6 @@ class RowResult:
 
     Attributes:
         row: The row.
-        done: Finished cells.
-        wanted: Cells in all.
         accuracies: Per seed whose folds are all finished, accuracy over its folds, 0 to 1.
         sequences: The same per sequence, where the data has sequences.
         confusion: (K, K) counts over the same seeds, rows true.
@@ -32,8 +30,6 @@ class RowResult:
     """
 
     row: Row
-    done: int
-    wanted: int
     accuracies: tuple[float, ...]
     sequences: tuple[float, ...]
     confusion: metrics.Counts
@@ -83,8 +79,7 @@ class RowResult:
 def summarize(table: Table, row: Row, results: Path) -> RowResult:
     """Read a row's finished cells."""
     by_seed: dict[int, list[dict[str, Any]]] = {}
-    wanted = table.cells(row)
-    for cell in wanted:
+    for cell in table.cells(row):
         path = cell.folder(results) / "metrics.json"
         if path.exists():
             by_seed.setdefault(cell.seed, []).append(json.loads(path.read_text()))
@@ -98,8 +93,6 @@ def summarize(table: Table, row: Row, results: Path) -> RowResult:
         total += np.array(content["confusion"], dtype=np.int64)
     return RowResult(
         row=row,
-        done=len(contents),
-        wanted=len(wanted),
         accuracies=tuple(_pooled(found, "accuracy") for found in whole),
         sequences=tuple(
             _pooled(found, "sequence accuracy")

@@ -247,7 +247,7 @@ def bench(
     for row in chosen:
         for cell in content.cells(row):
             tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
-            run_cell(content, cell, root=root, results=results, announce=lambda line: None)
+            run_cell(content, cell, root=root, results=results)
         write_report(content, [summarize(content, r, results) for r in content.rows], results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())
     tell(f"wrote {results}/report.html, table.md, table.csv and confusion/")

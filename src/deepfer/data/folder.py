@@ -53,16 +53,15 @@ class Folder:
     def load(self, split: str) -> ImageSet:
         """Read one split; see `Dataset.load`."""
         require_split(self, split)
-        folder = self.root if split == "all" else self.root / split
-        files = class_files(folder, self.info.labels, self.info.name)
-        every = [
-            e
-            for part in self.splits
-            for _, e in class_files(
+        parts = {
+            part: class_files(
                 self.root if part == "all" else self.root / part, self.info.labels, self.info.name
             )
-        ]
-        return read_set(files, root=self.root, name=self.info.name, expressions=in_order(every))
+            for part in self.splits
+        }
+        # one label order for all splits, whichever expressions a split lacks
+        expressions = in_order(e for files in parts.values() for _, e in files)
+        return read_set(parts[split], root=self.root, name=self.info.name, expressions=expressions)
 
     def faults(self) -> Iterator[Finding]:
         """Nothing beyond what every check looks at."""
