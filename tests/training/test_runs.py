@@ -64,12 +64,12 @@ def test_resume_ends_where_an_undisturbed_run_ends(
     class StoppedError(Exception):
         pass
 
-    def stop(line: str) -> None:
-        if line.startswith("epoch 2/"):
+    def stop(row: dict[str, Any]) -> None:
+        if row["epoch"] == 2:
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        train(full, root=None, run=tmp_path / "parts", announce=stop)
+        train(full, root=None, run=tmp_path / "parts", after_epoch=stop)
     train(full, root=None, run=tmp_path / "parts", resume=True)
     assert metrics(tmp_path / "whole") == metrics(tmp_path / "parts")
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
@@ -84,11 +84,11 @@ def test_a_finished_run_resumes_to_nothing(recipe: Recipe, tmp_path: Path) -> No
 
 def test_learning_happens(tmp_path: Path) -> None:
     recipe = load_recipe("drawn_deepfer_fast", ["epochs=6"])
-    lines: list[str] = []
-    best = train(recipe, root=None, run=tmp_path, announce=lines.append)
+    rows: list[dict[str, Any]] = []
+    best = train(recipe, root=None, run=tmp_path, after_epoch=rows.append)
     assert best is not None
     assert best["val_accuracy"] > 0.9
-    assert len(lines) == 6
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert best["val_accuracy"] == max(float(r["val_accuracy"]) for r in metrics(tmp_path))
 
 

@@ -1,7 +1,7 @@
 """The verbs. Each parses its options, calls the library and prints; heavy parts load inside."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -9,6 +9,9 @@ from deepfer import __version__
 from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
 from deepfer.cli.data import app as data_app
 from deepfer.errors import InputError
+
+if TYPE_CHECKING:
+    from deepfer.data.base import Dataset, ImageSet
 
 app = typer.Typer(
     name="deepfer",
@@ -124,17 +127,59 @@ def train(
     """Train a network as a recipe says. The same command works under torchrun."""
     from deepfer.training.loop import train as run_training
     from deepfer.training.recipe import load_recipe
+    from deepfer.training.record import summary
 
     settings = load_recipe(recipe, set_ or ())
     folder = out or Path("runs") / Path(recipe).stem
     try:
-        best = run_training(settings, root=root, run=folder, resume=resume, announce=tell)
+        best = run_training(
+            settings,
+            root=root,
+            run=folder,
+            resume=resume,
+            after_epoch=lambda row: tell(summary(row, settings.epochs)),
+        )
     except KeyboardInterrupt:
         tell(f"the finished epochs are in {folder}: give the same command with --resume to go on")
         raise
     if best is None:  # the first process speaks for all
         return
     answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
+    search: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUES",
+            help="What to try: KEY=LOW..HIGH, 'KEY=LOW..HIGH log' or KEY=[A, B]; repeatable.",
+        ),
+    ],
+    root: Root = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Study folder; tune/RECIPE by default.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials in all; choices alone are tried in full.")
+    ] = 20,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Trainings per trial, over seeds and folds.")
+    ] = 1,
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
+    ] = None,
+) -> None:
+    """Search recipe values on validation. The same command goes on where it was stopped."""
+    from deepfer.bench.tune import Search, parse_space
+    from deepfer.bench.tune import tune as run_search
+
+    plan = Search(recipe, tuple(set_ or ()), parse_space(search), repeats)
+    folder = out or Path("tune") / Path(recipe).stem
+    answer(run_search(plan, trials=trials, root=root, out=folder, announce=tell))
+    tell(f"wrote {folder}/trials.csv, search.png and search.json")
 
 
 @app.command()
@@ -163,56 +208,110 @@ def export(
     answer(f"{to}: differs from torch by {difference:.1e}; T {info.temperature:.3f}; {figures}")
 
 
+Data = Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")]
+Split = Annotated[str, typer.Option(help="train, val, test or all.")]
+ProtocolName = Annotated[
+    Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
+]
+Fold = Annotated[int, typer.Option(min=0, help="The protocol's fold.")]
+SplitSeed = Annotated[int, typer.Option(min=0, help="What the protocol draws.")]
+ExcludeFaults = Annotated[
+    bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
+]
+
+
+def _side(
+    data: str,
+    root: Path | None,
+    split: str,
+    protocol: str | None,
+    fold: int,
+    split_seed: int,
+    exclude_faults: bool,
+) -> tuple["Dataset", "ImageSet", str]:
+    """Return a data set, the images asked for and what to call them."""
+    from deepfer.data import open_dataset
+    from deepfer.data.protocols import find_protocol
+
+    dataset = open_dataset(data, root, **({"exclude_faults": True} if exclude_faults else {}))
+    if protocol is None:
+        return dataset, dataset.load(split), f"{data} {split}"
+    if exclude_faults:
+        raise typer.BadParameter("a protocol decides what is excluded")
+    sides = find_protocol(data, protocol).split(root, seed=split_seed, fold=fold).sides
+    if split not in sides:
+        raise InputError(f"a protocol has train, val and test, not {split!r}")
+    return dataset, sides[split], f"{data} {protocol} fold {fold} seed {split_seed} {split}"
+
+
 @app.command()
 def evaluate(
-    data: Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")],
+    data: Data,
     root: Root = None,
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split: Split = "test",
     model: Annotated[
         Optional[Path], typer.Option(help="A model file; the shipped one by default.")
     ] = None,
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
-    protocol: Annotated[
-        Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
-    ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="The protocol's fold.")] = 0,
-    split_seed: Annotated[int, typer.Option(min=0, help="What the protocol draws.")] = 0,
-    exclude_faults: Annotated[
-        bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
-    ] = False,
+    protocol: ProtocolName = None,
+    fold: Fold = 0,
+    split_seed: SplitSeed = 0,
+    exclude_faults: ExcludeFaults = False,
     out: Annotated[
-        Optional[Path], typer.Option(help="Write metrics, predictions and confusion matrix here.")
+        Optional[Path], typer.Option(help="Write metrics, predictions, matrix and report here.")
     ] = None,
 ) -> None:
     """Measure a model file on a data set."""
     from deepfer.classify import Classifier
-    from deepfer.data import open_dataset
     from deepfer.data.fer2013 import Fer2013
-    from deepfer.data.protocols import find_protocol
     from deepfer.evaluation import report, run
 
     classifier = Classifier(model)
-    measure = run.evaluate_detected if detected else run.evaluate
-    if protocol is not None:
-        if exclude_faults:
-            raise typer.BadParameter("a protocol decides what is excluded")
-        sides = find_protocol(data, protocol).split(root, seed=split_seed, fold=fold).sides
-        if split not in sides:
-            raise InputError(f"a protocol has train, val and test, not {split!r}")
-        what = f"{data} {protocol} fold {fold} seed {split_seed} {split}"
-        result = measure(classifier, sides[split], data=what)
-    else:
-        options = {"exclude_faults": True} if exclude_faults else {}
-        dataset = open_dataset(data, root, **options)
-        result = measure(classifier, dataset.load(split), data=f"{data} {split}")
-        if isinstance(dataset, Fer2013) and not detected:
-            run.add_fer2013_figures(result, dataset, split)
+    dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
+    result = (run.evaluate_detected if detected else run.evaluate)(classifier, images, data=what)
+    if isinstance(dataset, Fer2013) and protocol is None and not detected:
+        run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))
-    if out is not None:
+    if out is None:
+        return
+    try:
+        from deepfer.bench.compare import write_comparison
+    except ModuleNotFoundError:
         result.write(out)
-        tell(f"wrote {out}/metrics.json, predictions.csv and confusion_matrix.csv")
+        tell(f"wrote {out}; the eval extra adds a report: pip install 'deepfer[eval]'")
+    else:
+        write_comparison([result], out)
+        tell(f"wrote {out}/report.html and what it shows as files")
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[Path], typer.Argument(help="Model files; one alone is compared with the shipped one.")
+    ],
+    data: Data,
+    root: Root = None,
+    split: Split = "test",
+    protocol: ProtocolName = None,
+    fold: Fold = 0,
+    split_seed: SplitSeed = 0,
+    exclude_faults: ExcludeFaults = False,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/compare-DATA by default.")
+    ] = None,
+) -> None:
+    """Measure model files on the same images and tell whether they differ from the first."""
+    from deepfer.bench.compare import compare as run_comparison
+    from deepfer.bench.compare import write_comparison
+    from deepfer.classify import Classifier
+
+    classifiers = [Classifier(path) for path in ([None, *models] if len(models) == 1 else models)]
+    _, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
+    folder = out or Path("results") / f"compare-{data}"
+    answer(write_comparison(run_comparison(classifiers, images, data=what), folder).rstrip())
+    tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
 
 
 @app.command()

@@ -81,6 +81,7 @@ def failures(*, debug: bool) -> Iterator[None]:
 _EXTRAS = {
     "train": {"torch", "pydantic", "safetensors", "onnx", "onnxscript", "tensorboard"},
     "eval": {"sklearn", "skimage", "scipy", "matplotlib"},
+    "tune": {"optuna"},
 }
 
 

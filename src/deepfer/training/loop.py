@@ -32,9 +32,9 @@ from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
 from deepfer.training.recipe import Recipe, from_json
-from deepfer.training.record import Record, progress_bar, summary
+from deepfer.training.record import Record, progress_bar
 
-Announce = Callable[[str], None]
+AfterEpoch = Callable[[dict[str, Any]], None]
 _TASK = TaskID(0)  # the bar's only one
 
 
@@ -44,7 +44,7 @@ def train(
     root: Path | None,
     run: Path,
     resume: bool = False,
-    announce: Announce = lambda line: None,
+    after_epoch: AfterEpoch = lambda row: None,
 ) -> dict[str, Any] | None:
     """Train one network and leave a run folder that says all about it.
 
@@ -57,7 +57,8 @@ def train(
         run: The run folder.
         resume: Go on from ``last.safetensors`` where it exists. The end is the same as without
             an interruption, since every epoch draws its randomness from the seed and its number.
-        announce: Called with one line per epoch.
+        after_epoch: Called with each epoch's row of ``metrics.csv``, once it is safe on disk; may
+            end the training with an exception.
 
     Returns:
         The description of the best epoch, as stored in ``best.safetensors``; None on processes
@@ -69,16 +70,22 @@ def train(
         DataError: The data cannot be read.
     """
     with processes() as process:
-        return _Run(recipe, root, run, process, announce).go(resume)
+        return _Run(recipe, root, run, process, after_epoch).go(resume)
 
 
 class _Run:
     """The state of one training run; `go` is the loop."""
 
     def __init__(
-        self, recipe: Recipe, root: Path | None, folder: Path, process: Process, announce: Announce
+        self,
+        recipe: Recipe,
+        root: Path | None,
+        folder: Path,
+        process: Process,
+        after_epoch: AfterEpoch,
     ) -> None:
-        self.recipe, self.folder, self.process, self.announce = recipe, folder, process, announce
+        self.recipe, self.folder, self.process = recipe, folder, process
+        self.after_epoch = after_epoch
         train_set, val_set = training_sets(recipe, root)
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(
@@ -167,7 +174,7 @@ class _Run:
                     )
                 self._save_last()
                 self.record.write(self.history)
-                self.announce(summary(row, self.recipe.epochs))
+                self.after_epoch(row)
             best = max(best, row["score"])
 
     def _train_epoch(self, epoch: int, bar: Progress) -> tuple[float, float]:

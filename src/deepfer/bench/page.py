@@ -1,0 +1,130 @@
+"""The parts that every report is made of: pictures, a table as Markdown, one HTML page."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from deepfer import metrics
+from deepfer.files import csv_text, replacing, write_text
+
+Line = Sequence[str]
+
+
+def write_page(
+    folder: Path, title: str, columns: Line, lines: Sequence[Line], sections: Sequence[str]
+) -> None:
+    """Write ``table.csv``, ``table.md`` and the self-contained ``report.html``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "table.csv", csv_text([columns, *lines]))
+    write_text(folder / "table.md", f"# {title}\n\n{markdown(columns, lines)}")
+    write_text(folder / "report.html", _page(title, columns, lines, sections))
+
+
+def write_picture(path: Path, picture: bytes) -> None:
+    """Write a picture as one step."""
+    with replacing(path) as partial:
+        partial.write_bytes(picture)
+
+
+def markdown(columns: Line, lines: Sequence[Line]) -> str:
+    """Return a table in Markdown."""
+    rows = [" | ".join(cell or " " for cell in line) for line in (columns, *lines)]
+    rule = " --- |" * len(columns)
+    return "\n".join([f"| {rows[0]} |", f"|{rule}", *(f"| {row} |" for row in rows[1:])]) + "\n"
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    return buffer.getvalue()
+
+
+def confusion_picture(title: str, labels: Sequence[str], confusion: metrics.Counts) -> bytes:
+    """Draw counts on the shares of each true class; rows true."""
+    figure = Figure(figsize=(6.2, 5.4), layout="constrained")
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap=mpl.colormaps["cividis"], vmin=0, vmax=1)
+    for i, j in np.ndindex(*confusion.shape):
+        if confusion[i, j]:
+            ink = "black" if shares[i, j] > 0.55 else "white"
+            text = f"{confusion[i, j]}\n{shares[i, j]:.0%}"
+            axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=11)
+    figure.colorbar(image, ax=axes, label="share of the true class")
+    return png(figure)
+
+
+def section(
+    title: str,
+    labels: Sequence[str],
+    confusion: metrics.Counts,
+    pictures: Sequence[tuple[str, bytes]],
+) -> str:
+    """Return one method's part of the page: its pictures and its scores per expression.
+
+    Args:
+        title: Heading.
+        labels: Of the confusion matrix.
+        confusion: Counts, rows true.
+        pictures: Alternative texts and PNGs.
+    """
+    scores = np.stack(
+        [f(confusion) for f in (metrics.precisions, metrics.recalls, metrics.f1_scores)]
+    )
+    body = "".join(
+        f"<tr><th>{html.escape(label)}</th><td>{int(confusion[i].sum())}</td>"
+        + "".join("<td>-</td>" if np.isnan(s) else f"<td>{s:.1%}</td>" for s in scores[:, i])
+        + "</tr>"
+        for i, label in enumerate(labels)
+    )
+    shown = "".join(
+        f'<img alt="{html.escape(alt)}" src="data:image/png;base64,'
+        f'{base64.b64encode(data).decode()}">'
+        for alt, data in pictures
+    )
+    head = "<tr><th>expression</th><th>images</th><th>precision</th><th>recall</th><th>F1</th></tr>"
+    return (
+        f"<section><h2>{html.escape(title)}</h2><div class=row>{shown}"
+        f"<table>{head}{body}</table></div></section>"
+    )
+
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:82rem;padding:0 1rem;
+color:#1b1b1b;background:#fff}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
+th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}
+.row{display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start}
+img{max-width:100%;height:auto;width:34rem}
+@media (prefers-color-scheme:dark){body{background:#16181c;color:#e8e8e8}
+th,td{border-color:#3a3d44}img{background:#fff}}
+"""
+
+
+def _page(title: str, columns: Line, lines: Sequence[Line], sections: Sequence[str]) -> str:
+    def row(cells: Line, tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+
+    body = row(columns, "th") + "".join(row(line, "td") for line in lines)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1><div class=wide><table>{body}</table></div>"
+        f"{''.join(sections)}</body></html>\n"
+    )

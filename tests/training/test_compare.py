@@ -1,0 +1,48 @@
+"""Comparisons of models on the same images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import Run
+from deepfer.bench.compare import compare, difference, write_comparison
+from deepfer.classify import Classifier
+from deepfer.data import open_dataset
+
+
+def test_differences() -> None:
+    reference = np.array([True] * 60 + [False] * 40)
+    better = np.array([True] * 55 + [False] * 5 + [True] * 25 + [False] * 15)
+    gain, (low, high), p = difference(better, reference)
+    assert gain == pytest.approx(0.2)
+    assert low == pytest.approx(0.2 - 1.96 * np.sqrt((0.3 - 0.04) / 100), abs=0.015)
+    assert high == pytest.approx(0.2 + 1.96 * np.sqrt((0.3 - 0.04) / 100), abs=0.015)
+    assert p == pytest.approx(0.000325, abs=1e-5)  # binomial test, 5 of 30
+    assert difference(reference, reference) == (0, (0, 0), 1)
+
+
+def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
+    images = open_dataset("drawn", None, per_class=2).load("test")
+    results = compare([Classifier(), Classifier()], images, data="drawn test")
+    table = write_comparison(results, tmp_path)
+    first, second = table.splitlines()[-2:]
+    assert first.split("|")[2:9] == second.split("|")[2:9]
+    assert "+0.00 to +0.00" in second
+    assert len(list(tmp_path.glob("*/confusion_matrix.png"))) == 2
+    assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") == 2
+
+
+def test_compare_and_evaluate_from_the_command_line(deepfer: Run, tmp_path: Path) -> None:
+    weights = Path(__file__).parents[2] / "src" / "deepfer" / "weights"
+    done = deepfer("compare", weights / "deepfer_fast-fer2013.onnx", "--data", "drawn")
+    assert done.returncode == 0, done.stderr
+    assert "McNemar p" in done.stdout
+    assert (tmp_path / "results" / "compare-drawn" / "report.html").exists()
+    done = deepfer("evaluate", "--data", "drawn", "--out", "one")
+    assert done.returncode == 0, done.stderr
+    for name in ("metrics.json", "predictions.csv", "report.html", "confusion_matrix.png"):
+        assert (tmp_path / "one" / name).exists()
+    done = deepfer("compare", "nowhere.onnx", "--data", "drawn")
+    assert done.returncode == 1
+    assert "nowhere.onnx" in done.stderr
