@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.training import checkpoint
+from deepfer.training.average import average
 from deepfer.training.loop import train
 from deepfer.training.recipe import (
     Augment,
@@ -110,6 +111,48 @@ def test_teachers_change_what_is_learnt(recipe: Recipe, tmp_path: Path) -> None:
     losses = [metrics(tmp_path / n)[-1]["train_loss"] for n in ("teacher", "alone", "student")]
     assert losses[0] == losses[1]
     assert losses[2] != losses[1]
+
+
+def test_teachers_that_look_once_agree_where_nothing_changes(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    train(recipe, root=None, run=tmp_path / "teacher")
+    distill = Distill(teachers=(str(tmp_path / "teacher"),), weight=0.7, mirror=True)
+    always, once = (replace(distill, plain=plain) for plain in (False, True))
+    for name, options, change in (
+        ("always", always, Augment()),
+        ("once", once, Augment()),
+        ("moved", once, Augment(shift=0.2)),
+        ("blended", once, Augment(mixup=0.5)),
+    ):
+        own = replace(recipe, distill=options, augment=change)
+        train(own, root=None, run=tmp_path / name)
+    loss = {
+        n: metrics(tmp_path / n)[-1]["train_loss"] for n in ("always", "once", "moved", "blended")
+    }
+    assert float(loss["always"]) == pytest.approx(float(loss["once"]), rel=1e-3)
+    assert len(set(loss.values())) >= 3
+
+
+def test_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        train(replace(recipe, seed=seed, epochs=1), root=None, run=tmp_path / name)
+    about = average([tmp_path / "a", tmp_path / "b"], tmp_path / "mean", root=None)
+    a, b, mean = (load_file(tmp_path / n / checkpoint.BEST) for n in ("a", "b", "mean"))
+    for name, tensor in mean.items():
+        torch.testing.assert_close(tensor, ((a[name].double() + b[name]) / 2).to(tensor.dtype))
+    _, description = checkpoint.load_network(tmp_path / "mean")
+    assert len(set(description["averaged"])) == 2
+    assert 0 <= about["val_accuracy"] <= 1
+    alone = average([tmp_path / "a"], tmp_path / "alone", root=None)
+    stored = checkpoint.load(tmp_path / "a" / checkpoint.BEST)[1]
+    assert alone["val_accuracy"] == pytest.approx(stored["val_accuracy"], abs=0.02)
+    with pytest.raises(CheckpointError, match="already"):
+        average([tmp_path / "a"], tmp_path / "alone", root=None)
+    other = replace(recipe, model_options={"localization": "3x3-3x3"}, epochs=1)
+    train(other, root=None, run=tmp_path / "other")
+    with pytest.raises(CheckpointError, match="model_options differs"):
+        average([tmp_path / "a", tmp_path / "other"], tmp_path / "no", root=None)
 
 
 def test_other_forms_are_refused(recipe: Recipe, tmp_path: Path) -> None:

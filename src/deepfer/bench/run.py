@@ -8,19 +8,16 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from deepfer.bench.floors import floor_probabilities
 from deepfer.bench.table import Cell, Table
-from deepfer.data.base import ImageSet
 from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError
 from deepfer.evaluation.run import measured
 from deepfer.modelfile import InputSpec
-from deepfer.models.base import Network
-from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
+from deepfer.training.average import probabilities
 from deepfer.training.loop import train
 
 
@@ -49,17 +46,17 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     test = split.sides["test"]
     if recipe is None:
         side = split.sides["train"]
-        probabilities = floor_probabilities(cell.row.floor, side, test, seed=cell.seed)
+        found = floor_probabilities(cell.row.floor, side, test, seed=cell.seed)
         labels = side.expressions
     else:
         network, description = checkpoint.load_network(folder / "run")
         labels = checkpoint.labels_of(description)
-        probabilities = _probabilities(network, test, InputSpec(**description["input"]))
+        found = probabilities(network, test, InputSpec(**description["input"]))
     what = f"{table.dataset} {cell.row.protocol} fold {cell.fold} seed {cell.seed} test"
-    outcome = measured(cell.row.method, labels, probabilities, test, what, {})
+    outcome = measured(cell.row.method, labels, found, test, what, {})
     if test.sequences is not None:
         outcome.figures["sequence accuracy"] = _sequence_accuracy(
-            probabilities, outcome.true, test.sequences
+            found, outcome.true, test.sequences
         )
         outcome.counts["sequences"] = len(set(test.sequences))
     split.write(folder / "split.json")
@@ -70,16 +67,6 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:
     return {"data_fingerprints": {s: i.fingerprint() for s, i in split.sides.items()}}
-
-
-@torch.inference_mode()
-def _probabilities(network: Network, images: ImageSet, spec: InputSpec) -> NDArray[np.float32]:
-    pixels = to_pixels(images.images, spec)
-    rows = [
-        torch.softmax(network(torch.from_numpy(normalize(part, spec))), dim=1).numpy()
-        for part in np.array_split(pixels, max(1, len(pixels) // 128))
-    ]
-    return np.concatenate(rows)
 
 
 def _sequence_accuracy(

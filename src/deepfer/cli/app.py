@@ -148,6 +148,19 @@ def train(
 
 
 @app.command()
+def average(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or checkpoints, two or more.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    root: Root = None,
+) -> None:
+    """Average the weights of runs that started from the same weights."""
+    from deepfer.training.average import average as run_average
+
+    about = run_average(runs, out, root=root)
+    answer(f"{out}: mean of {len(runs)} runs, validation accuracy {about['val_accuracy']:.2%}")
+
+
+@app.command()
 def tune(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
     search: Annotated[

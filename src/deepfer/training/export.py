@@ -73,7 +73,7 @@ def export(
         input=spec,
         training_data=training_data or f"{recipe.dataset}, {description['data']['train']}",
         licence=licence,
-        recipe=recipe.fingerprint(),
+        recipe=" + ".join(description.get("averaged", [recipe.fingerprint()])),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as partial:

@@ -119,6 +119,13 @@ class _Run:
             for source in recipe.distill.teachers
         ]
         self.precision = autocast_type(recipe.precision, process.device)
+        self.taught = None  # with distill.plain: the teachers' answers, once for all
+        if self.teachers and recipe.distill.plain:
+            data = self.train_data
+            parts = torch.split(torch.arange(len(data)), 256)
+            self.taught = torch.cat(
+                [self._teach(data.normalized(data.faces(p.to(process.device)))) for p in parts]
+            )
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
         # data smaller than one batch makes one smaller batch
         self.batch = min(recipe.batch_size, len(self.train_data) // process.world)
@@ -199,15 +206,17 @@ class _Run:
     def _step(self, chosen: Tensor, plain: bool) -> tuple[Tensor, Tensor]:
         recipe, data = self.recipe, self.train_data
         labels, targets = data.labels[chosen], [data.targets[chosen], data.votes[chosen]]
+        if self.taught is not None:
+            targets.append(self.taught[chosen])
         faces = augment(data.faces(chosen), recipe.augment, plain=plain)
         if recipe.augment.mixup and not plain:
             faces, targets = mixup(faces, targets, recipe.augment.mixup)
         faces = data.normalized(faces)
-        with torch.autocast(
-            faces.device.type, self.precision, enabled=self.precision != torch.float32
-        ):
+        taught = None
+        if self.teachers:
+            taught = self._teach(faces) if self.taught is None else targets[2]
+        with self._autocast():
             logits, vote_logits = self.parallel(faces)
-            taught = teacher_probabilities(self.teachers, faces, recipe.distill)
         loss = self.loss(
             logits.float(),
             targets[0],
@@ -224,6 +233,15 @@ class _Run:
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(1) == labels).sum().float()
 
+    def _teach(self, faces: Tensor) -> Tensor:
+        """Return the teachers' probabilities (N, K) of normalised faces."""
+        with self._autocast():
+            return teacher_probabilities(self.teachers, faces, self.recipe.distill)
+
+    def _autocast(self) -> torch.autocast:
+        low = self.precision != torch.float32
+        return torch.autocast(self.process.device.type, self.precision, enabled=low)
+
     @torch.inference_mode()
     def _evaluate(self, network: Network) -> tuple[metrics.Counts, float]:
         """Return the (K, K) counts (rows true) and mean loss over validation, each image once."""
@@ -235,9 +253,7 @@ class _Run:
         mine = torch.arange(process.rank, len(data), process.world)
         for chosen in torch.split(mine, 256):
             faces = data.normalized(data.faces(chosen.to(process.device)))
-            with torch.autocast(
-                faces.device.type, self.precision, enabled=self.precision != torch.float32
-            ):
+            with self._autocast():
                 logits = network(faces).float()
             labels = data.labels[chosen.to(process.device)]
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum")

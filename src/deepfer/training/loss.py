@@ -71,12 +71,8 @@ def dense_penalty(network: Network) -> Tensor:
 
 
 @torch.no_grad()
-def teacher_probabilities(
-    teachers: Sequence[nn.Module], faces: Tensor, options: Distill
-) -> Tensor | None:
-    """Return the teachers' mean probabilities (N, K) at the temperature, or None without any."""
-    if not teachers:
-        return None
+def teacher_probabilities(teachers: Sequence[nn.Module], faces: Tensor, options: Distill) -> Tensor:
+    """Return the teachers' mean probabilities (N, K) at the temperature."""
     views = (faces, faces.flip(3)) if options.mirror else (faces,)
     shares = [
         torch.softmax(teacher(view).float() / options.temperature, dim=1)

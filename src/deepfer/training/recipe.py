@@ -78,12 +78,13 @@ class Augment:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Distill:
-    """Learn from the averaged probabilities of trained networks on the same augmented batch."""
+    """Learn from the averaged probabilities of trained networks."""
 
     teachers: tuple[str, ...] = ()  # run folders or checkpoints
     weight: Share = 0.0  # share of the loss; the rest is cross-entropy
     temperature: Positive = 1.0
-    mirror: bool = False  # teachers also see the mirrored batch
+    mirror: bool = False  # teachers also see the mirrored faces
+    plain: bool = False  # teachers see each face once, unchanged, instead of every augmented batch
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -1,0 +1,92 @@
+"""Runs that started from the same weights, averaged into one network that costs no more.
+
+Source:
+    Wortsman et al., Model soups, 2022: fine-tuned networks with the same start lie in one basin,
+    and the mean of their weights often beats each of them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deepfer import metrics
+from deepfer.data.base import ImageSet
+from deepfer.errors import CheckpointError
+from deepfer.modelfile import InputSpec
+from deepfer.models import create_model
+from deepfer.models.base import Network
+from deepfer.preprocess import normalize, to_pixels
+from deepfer.training import checkpoint
+from deepfer.training.build import training_sets
+from deepfer.training.recipe import from_json
+
+_SAME = ("model", "model_options", "labels", "input", "data")
+
+
+def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> dict[str, Any]:
+    """Write the mean of several runs' best weights as a run folder.
+
+    Args:
+        sources: Run folders or checkpoints of the same network on the same data.
+        out: The folder to write ``best.safetensors`` into.
+        root: Folder that holds the data set, for the validation figures.
+
+    Returns:
+        The description stored with the weights, with ``val_accuracy``.
+
+    Raises:
+        CheckpointError: Networks or data differ, or the folder holds a run already.
+    """
+    if (out / checkpoint.BEST).exists():
+        raise CheckpointError(f"{out} holds a run already; name another folder")
+    loaded = [checkpoint.load_network(source) for source in sources]
+    description = dict(loaded[0][1])
+    for source, (_, other) in zip(sources, loaded, strict=True):
+        for key in _SAME:
+            if other[key] != description[key]:
+                raise CheckpointError(
+                    f"{source}: its {key} differs from {sources[0]}'s; "
+                    "only runs of one network on the same data can be averaged"
+                )
+    states = [network.state_dict() for network, _ in loaded]
+    mean = {
+        name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }
+    recipe = from_json(description["recipe"], str(sources[0]))
+    _, val = training_sets(recipe, root)
+    network = create_model(recipe.model, num_classes=len(val.expressions), **recipe.model_options)
+    network.load_state_dict(mean)
+    found = probabilities(network.eval(), val, InputSpec(**description["input"]))
+    confusion = metrics.confusion_matrix(
+        val.labels, found.argmax(axis=1).astype(np.int64), len(val.expressions)
+    )
+    description |= {
+        "averaged": [
+            from_json(other["recipe"], str(source)).fingerprint()
+            for source, (_, other) in zip(sources, loaded, strict=True)
+        ],
+        "val_confusion": confusion.tolist(),
+        "val_accuracy": metrics.accuracy(confusion),
+        "val_uar": metrics.uar(confusion),
+        "val_macro_f1": metrics.macro_f1(confusion),
+        "val_loss": metrics.log_loss(found, val.labels),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(out / checkpoint.BEST, mean, description)
+    return description
+
+
+@torch.inference_mode()
+def probabilities(network: Network, images: ImageSet, spec: InputSpec) -> NDArray[np.float32]:
+    """Return a network's probabilities (N, K) in float32; it must be in eval mode."""
+    pixels = to_pixels(images.images, spec)
+    rows = [
+        torch.softmax(network(torch.from_numpy(normalize(part, spec))), dim=1).numpy()
+        for part in np.array_split(pixels, max(1, len(pixels) // 128))
+    ]
+    return np.concatenate(rows)
