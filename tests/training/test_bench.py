@@ -139,7 +139,7 @@ def test_bad_tables(tmp_path: Path) -> None:
         load_table("cifar")
     for change, expected in (
         (("seeds = 2", "seeds = 0"), "rows.0.seeds"),
-        (('floor = "pixels-1nn"', ""), "give a recipe or a floor"),
+        (('floor = "pixels-1nn"', ""), "give one of"),
         (("published", "publsihed"), "publsihed"),
     ):
         (tmp_path / "bad.toml").write_text(TABLE.replace(*change))

@@ -29,9 +29,9 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     Raises:
         CheckpointError: The folder holds a result or run of another recipe.
     """
-    folder = cell.folder(results)
-    recipe = table.recipe(cell.row, cell.seed, cell.fold) if cell.row.recipe else None
-    own = recipe.fingerprint() if recipe else cell.row.floor
+    row, folder = cell.row, cell.folder(results)
+    recipe = table.recipe(row, cell.seed, cell.fold) if row.recipe else None
+    own = recipe.fingerprint() if recipe else row.weights or row.floor
     result = folder / "metrics.json"
     if result.exists():
         if json.loads(result.read_text(encoding="utf-8"))["recipe"] != own:
@@ -42,18 +42,18 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     if recipe is not None:
         train(recipe, root=root, run=folder / "run", resume=True)
-    split = table.protocol(cell.row).split(root, seed=cell.seed, fold=cell.fold)
+    split = table.protocol(row).split(root, seed=cell.seed, fold=cell.fold)
     test = split.sides["test"]
-    if recipe is None:
+    if row.floor:
         side = split.sides["train"]
-        found = floor_probabilities(cell.row.floor, side, test, seed=cell.seed)
+        found = floor_probabilities(row.floor, side, test, seed=cell.seed)
         labels = side.expressions
     else:
-        network, description = checkpoint.load_network(folder / "run")
+        network, description = checkpoint.load_network(row.weights or folder / "run")
         labels = checkpoint.labels_of(description)
         found = probabilities(network, test, InputSpec(**description["input"]))
-    what = f"{table.dataset} {cell.row.protocol} fold {cell.fold} seed {cell.seed} test"
-    outcome = measured(cell.row.method, labels, found, test, what, {})
+    what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
+    outcome = measured(row.method, labels, found, test, what, {})
     if test.sequences is not None:
         outcome.figures["sequence accuracy"] = _sequence_accuracy(
             found, outcome.true, test.sequences

@@ -25,6 +25,7 @@ class Row:
     method: str  # what the table calls it
     protocol: str
     recipe: str = ""  # a shipped recipe's name or a TOML file
+    weights: str = ""  # instead of a recipe: a trained run, measured as it is
     floor: str = ""  # instead of a recipe: a constant-feature method, see floors.py
     set: list[str] = field(default_factory=list)  # changes of the recipe, as with --set
     seeds: Annotated[int, Field(ge=1)] = 1
@@ -115,8 +116,8 @@ def load_table(name: str) -> Table:
     slugs = [row.slug for row in table.rows]
     for row in table.rows:
         table.protocol(row)
-        if bool(row.recipe) == bool(row.floor):
-            raise RecipeError(f"{name}: {row.method}: give a recipe or a floor, and only one")
+        if sum(map(bool, (row.recipe, row.weights, row.floor))) != 1:
+            raise RecipeError(f"{name}: {row.method}: give one of recipe, weights and floor")
         if slugs.count(row.slug) > 1:
             raise RecipeError(f"{name}: {row.method}: two rows have this method and protocol")
         if row.recipe:
