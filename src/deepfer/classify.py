@@ -24,6 +24,7 @@ class Classifier:
         path: A model file; None for the one that comes with the package.
 
     Attributes:
+        path: The model file.
         info: What the model file says about itself.
 
     Raises:
@@ -31,7 +32,7 @@ class Classifier:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        path = DEFAULT_MODEL if path is None else path
+        self.path = path = DEFAULT_MODEL if path is None else path
         self._session = open_session(path)
         self.info = ModelInfo.from_metadata(
             self._session.get_modelmeta().custom_metadata_map, str(path)
@@ -39,6 +40,7 @@ class Classifier:
         self._input = self._session.get_inputs()[0]
         outputs = self._session.get_outputs()
         self._logits = outputs[0].name
+        self._theta = next((o.name for o in outputs if o.name == "theta"), None)
         spec, labels = self.info.input, self.info.labels
         if outputs[0].shape[-1] != len(labels) or len(set(labels)) != len(labels):
             raise ModelFileError(
@@ -60,6 +62,19 @@ class Classifier:
                 [self._logits], {self._input.name: batch}
             )[0]
         return scores
+
+    def theta(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Return the attention's affine maps (N, 2, 3) of uint8 (N, H, W) faces, if it has one.
+
+        Convention:
+            Output to input coordinates, -1 to 1 over the face, x first, pixels as areas
+            (``align_corners=False``).
+        """
+        if self._theta is None:
+            return None
+        batch = normalize(pixels, self.info.input)
+        found: NDArray[np.float32] = self._session.run([self._theta], {self._input.name: batch})[0]
+        return found
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return float32 (N, K) calibrated probabilities of uint8 (N, H, W) faces."""

@@ -44,6 +44,8 @@ class ModelInfo:
         training_data: What it was trained on, in words.
         licence: Terms of the weights, in words.
         recipe: Fingerprint of the recipe that made it.
+        network: Name of the network in the table of models; empty where it is not known.
+        network_options: Its options.
         figures: Measured figures by name, such as ``{"fer2013 test accuracy": 0.73}``.
     """
 
@@ -54,6 +56,8 @@ class ModelInfo:
     training_data: str = ""
     licence: str = ""
     recipe: str = ""
+    network: str = ""
+    network_options: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

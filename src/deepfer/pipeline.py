@@ -47,6 +47,9 @@ class Recognizer:
         min_face: Faces narrower than this many pixels are left out.
         detect_size: Long side in pixels at which photos are searched; see `FaceDetector`.
 
+    Attributes:
+        classifier: What classifies the face crops.
+
     Raises:
         ModelFileError: The model file cannot be used.
 
@@ -66,7 +69,7 @@ class Recognizer:
         min_face: int = 0,
         detect_size: int = 640,
     ) -> None:
-        self._classifier = Classifier(None if model is None else Path(model))
+        self.classifier = Classifier(None if model is None else Path(model))
         self._find: Callable[[Image], list[Face]] = (
             FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture
         )
@@ -75,12 +78,12 @@ class Recognizer:
     @property
     def model(self) -> str:
         """The name of the model that classifies."""
-        return self._classifier.info.name
+        return self.classifier.info.name
 
     @property
     def labels(self) -> tuple[Expression, ...]:
         """The expressions that the model tells apart."""
-        return self._classifier.info.labels
+        return self.classifier.info.labels
 
     def recognize(self, source: Source) -> Prediction:
         """Recognise all faces of one photo.
@@ -93,6 +96,18 @@ class Recognizer:
             InputError: The photo cannot be read.
         """
         return self._classify([self._prepare(source)])[0]
+
+    def recognize_crops(self, source: Source) -> tuple[Prediction, NDArray[np.uint8]]:
+        """Recognise all faces of one photo, and return them as the network saw them.
+
+        Args:
+            source: As for `recognize`.
+
+        Returns:
+            The prediction, and uint8 (N, H, W) aligned gray faces in its order.
+        """
+        prepared = self._prepare(source)
+        return self._classify([prepared])[0], prepared.pixels
 
     def recognize_many(
         self, sources: Iterable[Source], *, workers: int | None = None
@@ -133,7 +148,7 @@ class Recognizer:
     def _prepare(self, source: Source) -> _Prepared:
         photo = read_photo(source)
         faces = [face for face in self._find(photo) if face.box[2] >= self._min_face]
-        spec = self._classifier.info.input
+        spec = self.classifier.info.input
         crops = [
             photo if face.landmarks is None else align(photo, face.landmarks, spec.height)
             for face in faces
@@ -145,7 +160,7 @@ class Recognizer:
         """Classify the faces of several photos in one go."""
         if not photos:
             return []
-        probabilities = self._classifier(np.concatenate([photo.pixels for photo in photos]))
+        probabilities = self.classifier(np.concatenate([photo.pixels for photo in photos]))
         rows = iter(probabilities.tolist())
         return [
             Prediction(

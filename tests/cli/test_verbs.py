@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from conftest import Run
 from deepfer.data import list_datasets
@@ -162,6 +164,59 @@ def test_evaluate_on_fer2013(
     done = deepfer("evaluate", "--data", "jaffe", "--root", ".", "--exclude-faults")
     assert done.returncode == 1
     assert "jaffe" in done.stderr
+
+
+def test_explain_photos(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
+    done = deepfer("explain", astronaut, "--set", "stride=4")
+    assert done.returncode == 0, done.stderr
+    assert "face 1: happy" in done.stdout
+    assert "mouth" in done.stdout
+    assert (tmp_path / "explained" / "astronaut-face1.png").stat().st_size > 10_000
+    (tmp_path / "bad.jpg").write_text("text")
+    done = deepfer(
+        "explain", astronaut, "bad.jpg", "--json", "--method", "attention", "--target", "sad"
+    )
+    assert done.returncode == 3
+    assert "bad.jpg" in done.stderr
+    content = json.loads(done.stdout)
+    assert (content["expression"], content["target"]) == ("happy", "sad")
+    assert np.array(content["map"]).shape == (48, 48)
+    assert np.array(content["window"]).shape == (4, 2)
+    assert sum(content["regions"].values()) == pytest.approx(1, abs=0.01)
+    PillowImage.new("L", (64, 64), 90).save(tmp_path / "gray.png")
+    done = deepfer("explain", "gray.png")
+    assert (done.returncode, done.stdout) == (0, "gray.png: no face\n")
+    PillowImage.new("L", (20, 20), 90).save(tmp_path / "tiny.png")
+    assert deepfer("explain", "tiny.png", "--no-detect").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--method", "gradcam"), "known: occlusion"),
+        (("--target", "joy"), "unknown expression 'joy'"),
+        (("--set", "patch=99"), "patch 99"),
+        (("--set", "patch"), "expected key=value"),
+        (("--set", "size=3"), "has no setting size"),
+        (("--dataset", "drawn"), "only one"),
+    ],
+)
+def test_explain_with_bad_options(
+    deepfer: Run, astronaut: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    done = deepfer("explain", astronaut, *arguments)
+    assert done.returncode in {1, 2}
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_a_data_set(deepfer: Run, tmp_path: Path) -> None:
+    options = ("--per-expression", "1", "--set", "stride=8", "--out", "means")
+    done = deepfer("explain", "--dataset", "drawn", *options)
+    assert done.returncode == 0, done.stderr
+    assert "surprise" in done.stdout
+    for name in ("mean_maps.png", "mean_maps.csv", "region_shares.csv"):
+        assert (tmp_path / "means" / name).exists()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ HEAVY = ("torch", "matplotlib", "sklearn", "onnx", "pydantic", "safetensors", "s
         "from deepfer.data import open_dataset; open_dataset('drawn', None).load('test')",
         "import deepfer.evaluation.run",
         "from deepfer.models import list_models; list_models()",
+        "from deepfer.explain import explain; explain('examples/astronaut.png', 'attention')",
         "import deepfer; deepfer.Recognizer().recognize('examples/astronaut.png')",
     ],
 )

@@ -114,6 +114,82 @@ def predict(
 
 
 @app.command()
+def explain(
+    paths: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="Photos, folders (recursive), glob patterns, or - for standard input."),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="occlusion or attention; with the extra `explain` also grad_cam, gradient and "
+            "integrated_gradients."
+        ),
+    ] = "occlusion",
+    target: Annotated[
+        Optional[str], typer.Option(help="Expression to explain; the most probable by default.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per face.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("explained"),
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
+    ] = True,
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the method, such as patch=12, stride=4 or fill=blur; repeatable.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        Optional[str], typer.Option(help="Instead of photos: mean maps over this data set.")
+    ] = None,
+    root: Root = None,
+    split: Annotated[
+        Optional[str], typer.Option(help="With --dataset: which split; test, or else all.")
+    ] = None,
+    per_expression: Annotated[
+        int, typer.Option(min=1, help="With --dataset: at most so many faces of each expression.")
+    ] = 50,
+) -> None:
+    """Show which parts of a face decided: a picture per face, and the share of each region."""
+    from deepfer.classify import Classifier
+    from deepfer.cli.explain import Request, explain_dataset, explain_photos, parse_settings
+    from deepfer.pipeline import Recognizer
+
+    settings = parse_settings(set_ or ())
+    if bool(paths) == bool(dataset):
+        raise typer.BadParameter("give photos, or --dataset, and only one of them")
+    if dataset is not None:
+        from deepfer.data import open_dataset
+
+        opened = open_dataset(dataset, root)
+        side = split or ("test" if "test" in opened.splits else "all")
+        explain_dataset(
+            Classifier(model),
+            opened.load(side),
+            what=f"{dataset} {side}",
+            method=method,
+            settings=settings,
+            per_expression=per_expression,
+            out=out,
+        )
+        tell(f"wrote {out}/mean_maps.png, mean_maps.csv and region_shares.csv")
+        return
+    recognizer = Recognizer(model, detect=detect)
+    request = Request(method, target, settings, json, out)
+    done, failed = explain_photos(paths or [], recognizer, request)
+    if done:
+        tell(f"pictures are in {out}")
+    if failed:
+        raise typer.Exit(PARTIAL if done else 1)
+
+
+@app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
     root: Root = None,

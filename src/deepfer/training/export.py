@@ -74,6 +74,8 @@ def export(
         training_data=training_data or f"{recipe.dataset}, {description['data']['train']}",
         licence=licence,
         recipe=" + ".join(description.get("averaged", [recipe.fingerprint()])),
+        network=description["model"],
+        network_options=description["model_options"],
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as partial:

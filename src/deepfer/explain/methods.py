@@ -1,0 +1,130 @@
+"""The table of methods, and `explain`, which is the way in to all of them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfer.classify import Classifier
+from deepfer.errors import InputError, UnknownNameError
+from deepfer.explain.attention import density, warped, window_corners
+from deepfer.explain.occlusion import occlusion_maps
+from deepfer.explain.types import Explanation
+from deepfer.labels import Expression
+from deepfer.media import Source, read_photo
+from deepfer.preprocess import to_pixels
+
+_THREADS = 2  # an occlusion's faces are many enough to share
+
+
+def list_methods() -> tuple[str, ...]:
+    """Return the names of the methods."""
+    return tuple(_METHODS)
+
+
+def explain(
+    crop: Source,
+    method: str = "occlusion",
+    *,
+    target: str | None = None,
+    model: Classifier | str | Path | None = None,
+    **settings: Any,
+) -> Explanation:
+    """Show what decided about one face.
+
+    Args:
+        crop: A face crop as for `Recognizer.recognize`, framed as in training; for the faces of
+            a photo see `Recognizer.recognize_crops`.
+        method: One of `list_methods`.
+        target: The expression to explain; the most probable one by default.
+        model: A classifier or model file; the one that comes with the package by default.
+        settings: Of the method. ``occlusion``: ``patch`` (pixels, 8), ``stride`` (2) and ``fill``
+            (``"mean"``, ``"black"`` or ``"blur"``). ``integrated_gradients``: ``steps`` (32).
+
+    Raises:
+        UnknownNameError: There is no such method, or the model does not know the target.
+        InputError: The crop cannot be read, settings are wrong, or the model has no attention.
+        ModelFileError: The model file cannot be used.
+
+    Example:
+        >>> from deepfer.explain import explain
+        >>> face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+        >>> explain(face, target="happy").map.shape
+        (48, 48)
+    """
+    if method not in _METHODS:
+        raise UnknownNameError("method", method, list_methods())
+    classifier = (
+        model
+        if isinstance(model, Classifier)
+        else Classifier(None if model is None else Path(model))
+    )
+    face = to_pixels([read_photo(crop)], classifier.info.input)[0]
+    labels = classifier.info.labels
+    probabilities = classifier(face[None])[0]
+    if target is not None and target not in labels:
+        raise UnknownNameError("expression", target, tuple(map(str, labels)))
+    chosen = labels[int(probabilities.argmax())] if target is None else Expression(target)
+    run, defaults = _METHODS[method]
+    if unknown := sorted(set(settings) - set(defaults)):
+        raise InputError(
+            f"{method} has no setting {', '.join(unknown)}; it has {', '.join(defaults) or 'none'}"
+        )
+    settings = {**defaults, **settings}
+    return Explanation(
+        method=method,
+        target=chosen,
+        probabilities=dict(zip(labels, probabilities.tolist(), strict=True)),
+        face=face,
+        settings=settings,
+        **run(classifier, face, labels.index(chosen), **settings),
+    )
+
+
+def _occlusion(
+    classifier: Classifier, face: NDArray[np.uint8], target: int, **settings: Any
+) -> dict[str, Any]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+
+        def classify(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.concatenate(list(pool.map(classifier, np.array_split(faces, _THREADS))))
+
+        soft, hard = occlusion_maps(classify, face, target, **settings)
+    return {"map": soft, "hard": hard}
+
+
+def _attention(classifier: Classifier, face: NDArray[np.uint8], target: int) -> dict[str, Any]:
+    theta = classifier.theta(face[None])
+    if theta is None:
+        raise InputError(f"{classifier.info.name} has no attention; choose another method")
+    return {
+        "map": density(face, theta[0]),
+        "window": window_corners(theta[0], *face.shape),
+        "view": warped(face, theta[0]),
+    }
+
+
+def _gradient_method(name: str) -> Callable[..., dict[str, Any]]:
+    def run(
+        classifier: Classifier, face: NDArray[np.uint8], target: int, **settings: Any
+    ) -> dict[str, Any]:
+        gradients = import_module("deepfer.explain.gradients")  # needs torch
+        network = gradients.network_of(classifier)
+        spec = classifier.info.input
+        return {"map": gradients.gradient_map(name, network, face, target, spec, **settings)}
+
+    return run
+
+
+_METHODS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = {
+    "occlusion": (_occlusion, {"patch": 8, "stride": 2, "fill": "mean"}),
+    "attention": (_attention, {}),
+    "grad_cam": (_gradient_method("grad_cam"), {}),
+    "gradient": (_gradient_method("gradient"), {}),
+    "integrated_gradients": (_gradient_method("integrated_gradients"), {"steps": 32}),
+}
+"""Per method: what runs it, and its settings with their defaults."""
