@@ -226,8 +226,9 @@ class TestFidelity:
 class TestMeans:
     def test_means_over_drawn_faces(self, classifier: Classifier) -> None:
         images = open_dataset("drawn", None, per_class=6).load("test")
-        faces, expressions = correct_faces(classifier, images, per_expression=2)
-        assert len(faces) == len(expressions)
+        chosen = images.take(correct_faces(classifier, images, per_expression=2))
+        expressions = [chosen.expressions[k] for k in chosen.labels]
+        faces = np.asarray(chosen.images)
         assert max(expressions.count(e) for e in set(expressions)) <= 2
         found = list(explain_all(classifier, faces, "occlusion", stride=8))
         assert [x.target for x in found] == expressions

@@ -122,8 +122,8 @@ def explain(
     method: Annotated[
         str,
         typer.Option(
-            help="occlusion or attention; with the extra `explain` also grad_cam, gradient and "
-            "integrated_gradients."
+            help="occlusion or attention; with the extra `explain` also grad_cam, "
+            "hires_cam, gradient and integrated_gradients."
         ),
     ] = "occlusion",
     target: Annotated[
@@ -401,6 +401,50 @@ def compare(
     folder = out or Path("results") / f"compare-{data}"
     answer(write_comparison(run_comparison(classifiers, images, data=what), folder).rstrip())
     tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
+
+
+@app.command()
+def judge(
+    data: Data = "drawn",
+    root: Root = None,
+    split: Split = "test",
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    per_expression: Annotated[
+        int, typer.Option(min=1, help="At most so many faces of each expression.")
+    ] = 10,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/judge-DATA by default.")
+    ] = None,
+) -> None:
+    """Measure whether explanations are right: all methods and controls on the same faces."""
+    from deepfer.bench.judge import judge as run_judge
+    from deepfer.classify import Classifier
+    from deepfer.data import open_dataset
+    from deepfer.data.drawn import Drawn
+    from deepfer.explain.means import correct_faces
+    from deepfer.preprocess import to_pixels
+
+    classifier = Classifier(model)
+    size = {"size": classifier.info.input.height} if data == "drawn" else {}
+    dataset = open_dataset(data, root, **size)
+    images = dataset.load(split)
+    chosen = correct_faces(classifier, images, per_expression=per_expression)
+    truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
+    faces = images.take(chosen)
+    folder = out or Path("results") / f"judge-{data}"
+    table = run_judge(
+        classifier,
+        to_pixels(faces.images, classifier.info.input),
+        [faces.expressions[k] for k in faces.labels],
+        truths,
+        what=f"{data} {split}",
+        out=folder,
+        announce=tell,
+    )
+    answer(table.rstrip())
+    tell(f"wrote {folder}/report.html, table.md and table.csv")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from deepfer.explain.regions import REGIONS, face_regions, region_shares
 from deepfer.files import replacing
 from deepfer.media import Source, expand
 from deepfer.pipeline import Recognizer
+from deepfer.preprocess import to_pixels
 from deepfer.report import SCHEMA
 from deepfer.types import Face, Prediction
 
@@ -97,7 +98,8 @@ def explain_dataset(
     out: Path,
 ) -> None:
     """Write mean maps over correctly classified faces, and print the share of each region."""
-    faces, _ = correct_faces(classifier, images, per_expression=per_expression)
+    chosen = correct_faces(classifier, images, per_expression=per_expression)
+    faces = to_pixels(images.take(chosen).images, classifier.info.input)
     found = progress(explain_all(classifier, faces, method, **settings), len(faces), "faces")
     means = mean_maps(found)
     means.write(out)

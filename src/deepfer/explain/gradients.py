@@ -3,12 +3,21 @@
 Source:
     Gradient: Simonyan et al. 2013, here times the input's contrast. Integrated gradients:
     Sundararajan et al. 2017, from the face's mean gray. Grad-CAM: Selvaraju et al. 2017.
+    HiResCAM: Draelos and Carin 2020.
 """
+
+from functools import lru_cache
 
 import numpy as np
 import onnx
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, LayerAttribution, LayerGradCam
+from captum.attr import (
+    InputXGradient,
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    LayerGradientXActivation,
+)
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
@@ -37,7 +46,8 @@ def gradient_map(
             logit's gradient there; ``"integrated_gradients"``: the same, the gradient averaged
             over the way from the mean gray to the face, so that the map sums to the logit's
             change on that way; ``"grad_cam"``: the last feature maps of at least 6x6, weighted
-            by the logit's mean gradient, positive part, enlarged.
+            by the logit's mean gradient, positive part, enlarged; ``"hires_cam"``: the same maps,
+            each position weighted by its own gradient, which a dense head on unpooled maps needs.
         network: In eval mode.
         face: uint8 (H, W).
         target: Column of the explained expression.
@@ -60,11 +70,16 @@ def gradient_map(
         found = InputXGradient(shifted).attribute((inputs - mean).requires_grad_(), target=target)
     else:
         layer = _last_wide_layer(network, inputs)
-        maps = LayerGradCam(network, layer).attribute(inputs, target=target, relu_attributions=True)
+        if method == "grad_cam":
+            maps = LayerGradCam(network, layer).attribute(inputs, target, relu_attributions=True)
+        else:
+            parts = LayerGradientXActivation(network, layer).attribute(inputs, target)
+            maps = parts.sum(dim=1, keepdim=True)
         found = LayerAttribution.interpolate(maps, face.shape, interpolate_mode="bilinear")
     return np.asarray(found.detach()[0, 0].numpy(), dtype=np.float32)
 
 
+@lru_cache(maxsize=2)
 def network_of(classifier: Classifier) -> Network:
     """Return a model file's network in torch, in eval mode.
 

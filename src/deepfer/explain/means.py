@@ -65,8 +65,8 @@ class MeanMaps:
 
 def correct_faces(
     classifier: Classifier, images: ImageSet, *, per_expression: int, seed: int = 0
-) -> tuple[NDArray[np.uint8], list[Expression]]:
-    """Return faces that the model classifies correctly, at its input size, and their expressions.
+) -> NDArray[np.int64]:
+    """Return the positions of faces that the model classifies correctly.
 
     Args:
         classifier: The model.
@@ -78,17 +78,14 @@ def correct_faces(
         DataError: No face is classified correctly.
     """
     labels = classifier.info.labels
-    pixels = to_pixels(images.images, classifier.info.input)
-    found = classifier(pixels).argmax(axis=1)
+    found = classifier(to_pixels(images.images, classifier.info.input)).argmax(axis=1)
     place = np.array([labels.index(e) if e in labels else -1 for e in images.expressions])
     right = np.flatnonzero(found == place[images.labels])
+    if not len(right):
+        raise DataError("the model classifies none of the faces correctly; nothing to explain")
     order = np.random.default_rng(seed).permutation(right)
-    chosen = np.sort(
-        np.concatenate([order[found[order] == k][:per_expression] for k in range(len(labels))])
-    )
-    if not len(chosen):
-        raise DataError("the model classifies none of the faces correctly; nothing to average")
-    return pixels[chosen], [labels[k] for k in found[chosen]]
+    kept = [order[found[order] == k][:per_expression] for k in range(len(labels))]
+    return np.sort(np.concatenate(kept))
 
 
 def explain_all(

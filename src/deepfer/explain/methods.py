@@ -124,6 +124,7 @@ _METHODS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = {
     "occlusion": (_occlusion, {"patch": 8, "stride": 2, "fill": "mean"}),
     "attention": (_attention, {}),
     "grad_cam": (_gradient_method("grad_cam"), {}),
+    "hires_cam": (_gradient_method("hires_cam"), {}),
     "gradient": (_gradient_method("gradient"), {}),
     "integrated_gradients": (_gradient_method("integrated_gradients"), {"steps": 32}),
 }

@@ -79,7 +79,7 @@ def export(
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as partial:
-        _to_onnx(network, info, partial)
+        write_model(network, info, partial)
         logits = Classifier(partial).logits(pixels)
         difference = _difference(network, normalize(pixels[:512], spec), logits[:512])
         if difference > TOLERANCE:
@@ -130,7 +130,8 @@ class _WithTheta(nn.Module):
         return (logits,) if theta is None else (logits, theta)
 
 
-def _to_onnx(network: Network, info: ModelInfo, path: Path) -> None:
+def write_model(network: Network, info: ModelInfo, path: Path) -> None:
+    """Write a network as a model file, as it is: not calibrated, not compared with torch."""
     example = torch.zeros(2, 1, info.input.height, info.input.width)
     outputs = ["logits"] if network.theta(example) is None else ["logits", "theta"]
     logger = logging.getLogger("torch.onnx")
