@@ -19,6 +19,7 @@ from deepfer.modelfile import InputSpec
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
 from deepfer.training.loop import train
+from deepfer.training.saliency import SaliencyView
 
 
 def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> None:
@@ -51,7 +52,10 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     else:
         network, description = checkpoint.load_network(row.weights or folder / "run")
         labels = checkpoint.labels_of(description)
-        found = probabilities(network, test, InputSpec(**description["input"]))
+        shown = test
+        if recipe is not None and recipe.saliency.variant != "none":
+            shown = SaliencyView(recipe.saliency, folder / "run")(test)
+        found = probabilities(network, shown, InputSpec(**description["input"]))
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(row.method, labels, found, test, what, {})
     if test.sequences is not None:

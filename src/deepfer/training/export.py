@@ -59,6 +59,11 @@ def export(
         raise CheckpointError(f"--to {target}: is a folder; name the .onnx file to write")
     network, description = checkpoint.load_network(source)
     recipe = from_json(description["recipe"], str(source))
+    if recipe.saliency.variant != "none":
+        raise CheckpointError(
+            f"{source}: its faces were weighted by another network, which a model file cannot "
+            "hold; measure it with `deepfer bench`"
+        )
     _, val = training_sets(recipe, root)
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)

@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ from deepfer.training.build import Heads, autocast_type, placed, start_from, tea
 from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
-from deepfer.training.recipe import Recipe, from_json
+from deepfer.training.recipe import Recipe, Saliency, from_json
 from deepfer.training.record import Record, progress_bar
+from deepfer.training.saliency import FIRST, SaliencyView
 
 AfterEpoch = Callable[[dict[str, Any]], None]
 _TASK = TaskID(0)  # the bar's only one
@@ -69,6 +71,8 @@ def train(
             recipe or other data (with it).
         DataError: The data cannot be read.
     """
+    if recipe.saliency.variant != "none":  # the network that looks first
+        train(replace(recipe, saliency=Saliency()), root=root, run=run / FIRST, resume=True)
     with processes() as process:
         return _Run(recipe, root, run, process, after_epoch).go(resume)
 
@@ -92,6 +96,11 @@ class _Run:
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
                 "get it, or pass --set loss.votes=0"
             )
+        self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
+        if recipe.saliency.variant != "none":
+            view = SaliencyView(recipe.saliency, folder)
+            view.learn(train_set)
+            train_set, val_set = view(train_set), view(val_set)
         self.labels = train_set.expressions
         torch.manual_seed(recipe.seed)
         try:
@@ -105,7 +114,6 @@ class _Run:
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
         self.train_data = TensorSet(train_set, self.spec, process.device)
         self.val_data = TensorSet(val_set, self.spec, process.device)
-        self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
 
         votes = self.train_data.votes
         heads = Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)

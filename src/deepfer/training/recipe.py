@@ -88,6 +88,16 @@ class Distill:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Saliency:
+    """Show the network faces weighted by where a first one looked; see saliency.py."""
+
+    variant: Literal["none", "mean", "box", "soft", "hard"] = "none"
+    keep: Share = 0.25  # what is left of the contrast where the map is lowest
+    patch: Annotated[int, Field(ge=1)] = 12  # of the occlusion, in pixels
+    stride: Annotated[int, Field(ge=1)] = 6
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Recipe:
     """Everything that decides a training run's result."""
 
@@ -111,6 +121,7 @@ class Recipe:
     loss: Loss = field(default_factory=Loss)
     augment: Augment = field(default_factory=Augment)
     distill: Distill = field(default_factory=Distill)
+    saliency: Saliency = field(default_factory=Saliency)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON-ready values; `from_json` reads it back."""
