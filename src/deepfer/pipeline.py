@@ -49,6 +49,8 @@ class Recognizer:
 
     Attributes:
         classifier: What classifies the face crops.
+        find: What finds faces in uint8 pixels, (H, W) or (H, W, 3) RGB.
+        detect_size: As given.
 
     Raises:
         ModelFileError: The model file cannot be used.
@@ -70,10 +72,11 @@ class Recognizer:
         detect_size: int = 640,
     ) -> None:
         self.classifier = Classifier(None if model is None else Path(model))
-        self._find: Callable[[Image], list[Face]] = (
+        self.find: Callable[[Image], list[Face]] = (
             FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture
         )
         self._min_face = min_face
+        self.detect_size = detect_size
 
     @property
     def model(self) -> str:
@@ -147,7 +150,7 @@ class Recognizer:
 
     def _prepare(self, source: Source) -> _Prepared:
         photo = read_photo(source)
-        faces = [face for face in self._find(photo) if face.box[2] >= self._min_face]
+        faces = [face for face in self.find(photo) if face.box[2] >= self._min_face]
         spec = self.classifier.info.input
         crops = [
             photo if face.landmarks is None else align(photo, face.landmarks, spec.height)

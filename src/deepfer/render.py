@@ -1,6 +1,7 @@
 """Draw a prediction onto its photo."""
 
 import io
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -27,12 +28,15 @@ Rectangle: TypeAlias = tuple[float, float, float, float]
 _DARK = {Expression.SAD, Expression.ANGRY}  # backgrounds that need white text
 
 
-def annotate(photo: Image, prediction: Prediction) -> PillowImage.Image:
+def annotate(
+    photo: Image, prediction: Prediction, names: Sequence[str] | None = None
+) -> PillowImage.Image:
     """Return a copy of the photo with a box and a label on every face.
 
     Args:
         photo: uint8 (H, W) or (H, W, 3) RGB, the picture that was recognised.
         prediction: Its faces.
+        names: What to call each face in front of its expression.
     """
     picture = PillowImage.fromarray(np.asarray(photo)).convert("RGB")
     draw = ImageDraw.Draw(picture)
@@ -40,8 +44,8 @@ def annotate(photo: Image, prediction: Prediction) -> PillowImage.Image:
     boxes = [_corners(face) for face in prediction.faces]
     for face in prediction.faces:
         _box(draw, face, line=max(1, round(min(picture.size) / 300)))
-    for face in prediction.faces:
-        labels.append(_label(draw, face, picture.size, labels, boxes))
+    for face, name in zip(prediction.faces, names or [""] * len(boxes), strict=True):
+        labels.append(_label(draw, face, name, picture.size, labels, boxes))
     return picture
 
 
@@ -69,13 +73,14 @@ def _box(draw: ImageDraw.ImageDraw, face: FaceExpression, line: int) -> None:
 def _label(
     draw: ImageDraw.ImageDraw,
     face: FaceExpression,
+    name: str,
     size: tuple[int, int],
     labels: list[Rectangle],
     boxes: list[Rectangle],
 ) -> Rectangle:
     """Draw the label above or below the box, inside the picture, clear of labels and faces."""
     x, y, width, height = face.face.box
-    text = f"{face.expression} {face.probability:.0%}"
+    text = f"{name} {face.expression} {face.probability:.0%}".lstrip()
     font = ImageFont.load_default(max(10, min(width / 5, min(size) / 18)))
     text_width = draw.textlength(text, font) + 6
     text_height = font.getbbox("Ag")[3] + 4

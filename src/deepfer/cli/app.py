@@ -114,6 +114,69 @@ def predict(
 
 
 @app.command()
+def video(
+    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    out: Annotated[
+        Optional[Path],
+        typer.Option(help="Annotated copy (.mp4, .mov, .mkv); a folder for several videos."),
+    ] = None,
+    csv: Annotated[Optional[Path], typer.Option(help="A row per face and frame, as CSV.")] = None,
+    parquet: Annotated[Optional[Path], typer.Option(help="The same as Parquet.")] = None,
+    json: Annotated[Optional[Path], typer.Option(help="One JSON object per frame.")] = None,
+    summary: Annotated[
+        Optional[Path], typer.Option(help="Picture of expressions over time and per person.")
+    ] = None,
+    every: Annotated[
+        Optional[str], typer.Option(help="Time between frames, such as 0.5s; all by default.")
+    ] = None,
+    start: Annotated[str, typer.Option(help="Where to begin, such as 12.5 or 1:30.")] = "0",
+    end: Annotated[Optional[str], typer.Option(help="Where to stop; default: the end.")] = None,
+    smoothing: Annotated[
+        float, typer.Option(min=0.01, help="Seconds after which a change shows to 63 %.")
+    ] = 0.4,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out videos whose files are all there.")
+    ] = False,
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
+    ] = 0.75,
+    detect_size: Annotated[
+        int, typer.Option(min=64, help="Long side at which frames are searched (pixels).")
+    ] = 640,
+) -> None:
+    """Follow every face through videos: rows, annotated copies, expressions over time.
+
+    With several videos the targets are folders with one file per video.
+    """
+    from deepfer.cli.video import Request, process, seconds
+    from deepfer.pipeline import Recognizer
+
+    stop = None if end is None else seconds(end)
+    begin = seconds(start)
+    if stop is not None and stop <= begin:
+        raise typer.BadParameter(f"--end {end} is not after --start {start}")
+    tables = tuple(path for path in (csv, parquet, json) if path is not None)
+    wanted = Request(tables, out, summary, seconds(every) if every else 0.0, begin, stop, smoothing)
+    recognizer = Recognizer(model, min_score=min_score, detect_size=detect_size)
+    failed = 0
+    for path in videos:
+        own = wanted.of(path, several=len(videos) > 1)
+        if resume and own.targets and all(target.exists() for target in own.targets):
+            tell(f"{path}: done before")
+            continue
+        try:
+            process(path, recognizer, own)
+        except InputError as error:
+            tell(f"error: {error}")
+            failed += 1
+    if failed:
+        raise typer.Exit(PARTIAL if failed < len(videos) else 1)
+
+
+@app.command()
 def explain(
     paths: Annotated[
         Optional[list[str]],

@@ -82,6 +82,8 @@ _EXTRAS = {
     "train": {"torch", "pydantic", "safetensors", "onnx", "onnxscript", "tensorboard"},
     "eval": {"sklearn", "skimage", "scipy", "matplotlib"},
     "tune": {"optuna"},
+    "explain": {"captum"},
+    "video": {"av", "pyarrow"},
 }
 
 

@@ -1,0 +1,150 @@
+"""Video files to frames with exact times, turned upright, one after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from deepfer.errors import InputError
+from deepfer.types import Image
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame.
+
+    Attributes:
+        number: Position in the video, from 0, counting every frame.
+        time: Seconds since the video's first frame, as the file says, whatever the frame rate.
+        decoded: The decoder's frame.
+        turns: Quarter turns to the left that bring it upright.
+    """
+
+    number: int
+    time: float
+    decoded: av.VideoFrame
+    turns: int
+
+    @cached_property
+    def rgb(self) -> Image:
+        """uint8 (H, W, 3), upright."""
+        return self._upright(self.decoded.to_ndarray(format="rgb24"))
+
+    @cached_property
+    def gray(self) -> Image:
+        """uint8 (H, W), upright, full range."""
+        return self._upright(self.decoded.to_ndarray(format="gray"))
+
+    def small(self, long_side: int) -> Image:
+        """Return uint8 (h, w, 3), upright, shrunk so that its long side is at most `long_side`."""
+        width, height = self.decoded.width, self.decoded.height
+        ratio = min(1.0, long_side / max(width, height))
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        shrunk = self.decoded.reformat(*size, format="rgb24")
+        return self._upright(shrunk.to_ndarray())
+
+    def _upright(self, pixels: NDArray[Any]) -> Image:
+        return np.ascontiguousarray(np.rot90(pixels, self.turns), dtype=np.uint8)
+
+
+class VideoFile:
+    """An open video.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        name: The path as it was given.
+        duration: Seconds, or None where the file does not say.
+        frame_rate: Mean frames per second, or None where the file does not say.
+
+    Raises:
+        InputError: The file is missing, no video, or damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path)
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such video file")
+        try:
+            self._container = av.open(str(path))
+        except (FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"{path}: not a video that can be read ({_reason(error)})") from None
+        streams = self._container.streams.video
+        if not streams:
+            self._container.close()
+            raise InputError(f"{path}: holds no pictures, only sound; give a video")
+        self._stream: VideoStream = streams[0]
+        self._stream.thread_type = "AUTO"
+        length = self._stream.duration
+        base = self._stream.time_base
+        total = self._container.duration
+        self.duration = (
+            float(length * base)
+            if length is not None and base is not None
+            else None
+            if total is None
+            else total / av.time_base
+        )
+        rate = self._stream.average_rate
+        self.frame_rate = None if rate is None else float(rate)
+
+    def __enter__(self) -> "VideoFile":
+        """Return the video."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def frames(
+        self, *, every: float = 0.0, start: float = 0.0, end: float | None = None
+    ) -> Iterator[Frame]:
+        """Yield frames in the order of their times.
+
+        Args:
+            every: Seconds between frames; 0 for all frames. The first frame at or after each
+                multiple counts.
+            start: Seconds; frames before are left out.
+            end: Seconds; frames at or after are left out. None for the whole video.
+
+        Raises:
+            InputError: The file holds no frame that can be decoded. One that is damaged further
+                on ends where it is damaged, and `damaged` says so.
+        """
+        first: float | None = None
+        due, number = start, -1
+        self.damaged = ""
+        try:
+            for decoded in self._container.decode(self._stream):
+                number += 1
+                now = decoded.time
+                if now is None:  # some streams give no times; the rate is the best guess
+                    now = number / (self.frame_rate or 25.0)
+                first = now if first is None else first
+                time = now - first
+                if end is not None and time >= end:
+                    return
+                if time + 1e-9 < due:
+                    continue
+                if every:
+                    due = start + (np.floor((time + 1e-9 - start) / every) + 1) * every
+                turns = round((decoded.rotation or 0) / 90) % 4
+                yield Frame(number, time, decoded, turns)
+        except (FFmpegError, ValueError) as error:
+            if number < 0:
+                raise InputError(f"{self.name}: no frame can be read ({_reason(error)})") from None
+            self.damaged = f"{self.name}: damaged after frame {number} ({_reason(error)})"
+        if number < 0:
+            raise InputError(f"{self.name}: holds no frames")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

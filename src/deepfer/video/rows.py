@@ -1,0 +1,143 @@
+"""Tracked faces as rows of a table, one per face and frame: CSV, JSON lines or Parquet.
+
+A file gets its name only when it is whole.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepfer.errors import InputError
+from deepfer.files import replacing
+from deepfer.labels import Expression
+from deepfer.report import SCHEMA
+from deepfer.video.analysis import FrameFaces
+
+Write = Callable[[str, FrameFaces], None]
+"""Called with the source's name and one frame's faces."""
+
+_ROWS = 4096  # of a Parquet row group
+
+
+def columns(labels: Sequence[Expression]) -> dict[str, type]:
+    """Return the columns with their types: boxes in pixels, times in seconds.
+
+    ``p_*`` are the probabilities of the frame alone, ``s_*`` the smoothed ones; ``expression``
+    and ``probability`` are smoothed too.
+    """
+    return {
+        "source": str,
+        "frame": int,
+        "time_s": float,
+        "face": int,
+        "x": int,
+        "y": int,
+        "width": int,
+        "height": int,
+        "detector_score": float,
+        "expression": str,
+        "probability": float,
+        **{f"p_{label}": float for label in labels},
+        **{f"s_{label}": float for label in labels},
+    }
+
+
+def rows(source: str, found: FrameFaces) -> Iterator[list[Any]]:
+    """Yield one row per face."""
+    for face in found.faces:
+        raw = face.result.probabilities
+        yield [
+            source,
+            found.frame.number,
+            round(found.frame.time, 6),
+            face.id,
+            *face.result.face.box,
+            round(face.result.face.detector_score, 4),
+            str(face.expression),
+            round(face.smoothed[face.expression], 6),
+            *(round(p, 6) for p in raw.values()),
+            *(round(p, 6) for p in face.smoothed.values()),
+        ]
+
+
+@contextmanager
+def row_file(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
+    """Open a file of rows; its suffix says which kind: .csv, .jsonl, .json or .parquet.
+
+    Raises:
+        InputError: The suffix is none of these.
+    """
+    kinds = {".csv": _csv, ".jsonl": _json_lines, ".json": _json_lines, ".parquet": _parquet}
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"{path}: rows go to a file named .csv, .jsonl, .json or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, kind(partial, labels) as write:
+        yield write
+
+
+@contextmanager
+def _csv(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns(labels))
+        yield lambda source, found: writer.writerows(rows(source, found))
+
+
+@contextmanager
+def _json_lines(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
+    """One object per frame, also without faces, as `predict` writes photos."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+
+        def write(source: str, found: FrameFaces) -> None:
+            content = {
+                "schema": SCHEMA,
+                "source": source,
+                "frame": found.frame.number,
+                "time_s": round(found.frame.time, 6),
+                "faces": [
+                    {
+                        "id": face.id,
+                        "box": list(face.result.face.box),
+                        "detector_score": round(face.result.face.detector_score, 4),
+                        "expression": str(face.expression),
+                        "probability": round(face.smoothed[face.expression], 6),
+                        "probabilities": {
+                            str(e): round(p, 6) for e, p in face.result.probabilities.items()
+                        },
+                        "smoothed": {str(e): round(p, 6) for e, p in face.smoothed.items()},
+                    }
+                    for face in found.faces
+                ],
+            }
+            file.write(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+        yield write
+
+
+@contextmanager
+def _parquet(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns(labels).items()])
+    waiting: list[list[Any]] = []
+    with pq.ParquetWriter(path, schema) as writer:
+
+        def flush() -> None:
+            data = dict(zip(schema.names, zip(*waiting, strict=True), strict=True))
+            writer.write_table(pa.table(data, schema))
+            waiting.clear()
+
+        def write(source: str, found: FrameFaces) -> None:
+            waiting.extend(rows(source, found))
+            if len(waiting) >= _ROWS:
+                flush()
+
+        yield write
+        if waiting:
+            flush()

@@ -1,0 +1,309 @@
+"""Videos: exact times, tracking, smoothing, rows, annotated copies and the command."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image as PillowImage
+
+from conftest import ROOT, Run
+from deepfer import Recognizer
+from deepfer.errors import InputError
+from deepfer.labels import BASIC_EXPRESSIONS
+from deepfer.types import Face
+from deepfer.video import analyse
+from deepfer.video.annotated import annotated_copy
+from deepfer.video.frames import Frame, VideoFile
+from deepfer.video.rows import row_file
+from deepfer.video.summary import Summary
+from deepfer.video.tracking import Smoother, Tracker
+
+TIMES = [0.0, 0.04, 0.08, 0.2, 0.24, 0.28, 0.5, 0.9, 1.0, 1.04]
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def portrait() -> PillowImage.Image:
+    picture = PillowImage.open(ROOT / "examples" / "astronaut.png").convert("RGB")
+    return picture.crop((130, 0, 330, 200))
+
+
+@pytest.fixture
+def make_video(tmp_path: Path, portrait: PillowImage.Image) -> Make:
+    """Write a clip: the portrait at places over time, on gray, 320x240; with sound if wanted."""
+
+    def make(
+        name: str = "clip.mp4",
+        times: list[float] = TIMES,
+        places: Callable[[float], list[tuple[int, int]]] = lambda t: [(60, 20)],
+        *,
+        sound: bool = False,
+    ) -> Path:
+        path = tmp_path / name
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
+            voice = file.add_stream("aac", rate=16_000) if sound else None
+            for time in times:
+                picture = PillowImage.new("RGB", (320, 240), (90, 90, 90))
+                for place in places(time):
+                    picture.paste(portrait, place)
+                frame = av.VideoFrame.from_image(picture)
+                frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+            if voice is not None:
+                samples = np.zeros((1, 16_000), dtype=np.float32)
+                tone = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+                tone.sample_rate, tone.pts = 16_000, 0
+                file.mux(voice.encode(tone))
+                file.mux(voice.encode(None))
+        return path
+
+    return make
+
+
+class TestFrames:
+    def test_times_are_those_of_the_file(self, make_video: Make) -> None:
+        with VideoFile(make_video()) as video:
+            frames = list(video.frames())
+        assert [f.number for f in frames] == list(range(10))
+        np.testing.assert_allclose([f.time for f in frames], TIMES, atol=1e-4)
+        assert frames[0].rgb.shape == (240, 320, 3)
+        assert frames[0].gray.shape == (240, 320)
+        assert frames[0].small(160).shape == (120, 160, 3)
+
+    def test_every_start_and_end(self, make_video: Make) -> None:
+        path = make_video()
+
+        def times(**options: float) -> list[float]:
+            with VideoFile(path) as video:
+                return [round(f.time, 2) for f in video.frames(**options)]
+
+        assert times(every=0.2) == [0.0, 0.2, 0.5, 0.9, 1.0]
+        assert times(start=0.25, end=1.0) == [0.28, 0.5, 0.9]
+        assert times(every=0.3, start=0.2) == [0.2, 0.5, 0.9]
+        assert times(start=9) == []
+
+    def test_turned_frames_are_brought_upright(self, portrait: PillowImage.Image) -> None:
+        lying = portrait.resize((200, 100)).rotate(-90, expand=True)
+        frame = Frame(0, 0.0, av.VideoFrame.from_image(lying), turns=1)
+        assert frame.rgb.shape == (100, 200, 3)
+        assert frame.small(50).shape == (25, 50, 3)
+        difference = frame.rgb.astype(int) - np.asarray(portrait.resize((200, 100)))
+        assert np.abs(difference).mean() < 3
+
+    def test_bad_files(self, tmp_path: Path, make_video: Make) -> None:
+        with pytest.raises(InputError, match="no such video"):
+            VideoFile(tmp_path / "none.mp4")
+        (tmp_path / "text.mp4").write_text("text")
+        with pytest.raises(InputError, match="not a video"):
+            VideoFile(tmp_path / "text.mp4")
+        with av.open(str(tmp_path / "sound.wav"), "w") as file:
+            voice = file.add_stream("pcm_s16le", rate=8000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+            frame.sample_rate = 8000
+            file.mux(voice.encode(frame))
+        with pytest.raises(InputError, match="only sound"):
+            VideoFile(tmp_path / "sound.wav")
+        whole = make_video("whole.mkv").read_bytes()
+        (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+        with VideoFile(tmp_path / "cut.mkv") as video:
+            assert 0 < len(list(video.frames())) < 10
+
+
+def face(x: float, y: float, size: int = 40) -> Face:
+    return Face((round(x), round(y), size, size), None, 0.9)
+
+
+class TestTracker:
+    def run(self, steps: Iterator[tuple[float, list[Face]]]) -> list[list[int]]:
+        tracker, gray = Tracker(), np.full((48, 64), 90, dtype=np.uint8)
+        return [tracker.update(time, faces, gray) for time, faces in steps]
+
+    def test_moving_faces_keep_their_ids_whatever_their_order(self) -> None:
+        pairs = ((i, [face(10 + 4 * i, 50), face(400 - 4 * i, 150)]) for i in range(60))
+        found = self.run((i / 30, pair[:: -1 if i % 2 else 1]) for i, pair in pairs)
+        assert found == [[2, 1] if i % 2 else [1, 2] for i in range(60)]
+
+    def test_a_short_occlusion_keeps_the_id_and_a_long_one_does_not(self) -> None:
+        def hidden(seconds: float) -> list[int]:
+            steps = [*np.arange(0, 1, 1 / 30), *np.arange(1 + seconds, 2 + seconds, 1 / 30)]
+            found = self.run((t, [face(100 + 20 * t, 100)]) for t in steps)
+            return [ids[0] for ids in found]
+
+        assert set(hidden(1.0)) == {1}
+        assert hidden(3.0)[-1] == 2
+
+    def test_a_cut_ends_all_tracks(self) -> None:
+        tracker = Tracker()
+        dark, light = (np.full((48, 64, 3), v, dtype=np.uint8) for v in (30, 200))
+        assert tracker.update(0.0, [face(10, 10)], dark) == [1]
+        assert tracker.update(0.04, [face(10, 10)], dark) == [1]
+        assert tracker.update(0.08, [face(10, 10)], light) == [2]
+
+    def test_one_track_is_not_given_to_two_faces(self) -> None:
+        found = self.run(iter([(0.0, [face(10, 10)]), (0.04, [face(12, 10), face(18, 10)])]))
+        assert found == [[1], [1, 2]]
+
+    def test_a_much_larger_face_is_another_one(self) -> None:
+        found = self.run(iter([(0.0, [face(10, 10, 30)]), (0.04, [face(10, 10, 90)])]))
+        assert found == [[1], [2]]
+
+
+def test_smoothing() -> None:
+    smoother = Smoother(0.5)
+    first, last = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
+    assert smoother.update(1, 0.0, first) == [1, 0]
+    for i in range(1, 51):
+        found = smoother.update(1, i / 100, last)
+    assert found[1] == pytest.approx(1 - np.exp(-1), abs=1e-3)
+    assert sum(found) == pytest.approx(1)
+    assert smoother.update(2, 9.0, last) == [0, 1]
+
+
+class TestAnalysis:
+    def test_two_people_and_an_occlusion(self, make_video: Make) -> None:
+        def places(time: float) -> list[tuple[int, int]]:
+            left = (round(4 * time), 20)
+            return [(150, 40)] if 0.3 < time < 0.6 else [left, (150, 40)]
+
+        clip = make_video(times=[i / 25 for i in range(25)], places=places)
+        with VideoFile(clip) as video:
+            found = list(analyse(video, Recognizer(), workers=2))
+        assert [f.frame.number for f in found] == list(range(25))
+        ids = [sorted(face.id for face in f.faces) for f in found]
+        assert ids[0] == ids[-1] == [1, 2]
+        assert {i for own in ids for i in own} == {1, 2}
+        assert min(map(len, ids)) == 1
+        for frame in found:
+            for one in frame.faces:
+                assert one.expression == "happy"
+                assert sum(one.smoothed.values()) == pytest.approx(1, abs=1e-4)
+
+    def test_small_and_large_searches_agree(self, make_video: Make) -> None:
+        clip = make_video(times=[0.0, 0.04])
+        boxes = []
+        for size in (160, 320):
+            with VideoFile(clip) as video:
+                first = next(iter(analyse(video, Recognizer(detect_size=size))))
+            boxes.append(np.array(first.faces[0].result.face.box))
+        assert np.abs(boxes[0] - boxes[1]).max() <= 8
+
+
+class TestFiles:
+    def test_the_kinds_of_rows_agree(self, make_video: Make, tmp_path: Path) -> None:
+        recognizer = Recognizer()
+        paths = [tmp_path / f"rows.{kind}" for kind in ("csv", "parquet", "jsonl")]
+        for path in paths:
+            with (
+                VideoFile(make_video()) as video,
+                row_file(path, recognizer.labels) as write,
+            ):
+                for found in analyse(video, recognizer):
+                    write("clip", found)
+        text = list(csv.DictReader(paths[0].read_text().splitlines()))
+        table = pq.read_table(paths[1]).to_pylist()
+        lines = [json.loads(line) for line in paths[2].read_text().splitlines()]
+        assert len(text) == len(table) == len(lines) == 10
+        for a, b, c in zip(text, table, lines, strict=True):
+            assert float(a["time_s"]) == b["time_s"] == c["time_s"]
+            assert int(a["face"]) == b["face"] == c["faces"][0]["id"]
+            assert float(a["p_happy"]) == b["p_happy"] == c["faces"][0]["probabilities"]["happy"]
+            assert float(a["s_happy"]) == b["s_happy"] == c["faces"][0]["smoothed"]["happy"]
+
+    def test_a_failure_leaves_no_file(self, tmp_path: Path) -> None:
+        with pytest.raises(RuntimeError), row_file(tmp_path / "a.csv", BASIC_EXPRESSIONS):
+            raise RuntimeError
+        with pytest.raises(InputError, match=r"\.parquet"), row_file(tmp_path / "a.txt", ()):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_copy_keeps_times_and_sound(self, make_video: Make, tmp_path: Path) -> None:
+        clip = make_video("spoken.mp4", sound=True)
+        for name in ("copy.mp4", "copy.mkv"):
+            with VideoFile(clip) as video, annotated_copy(tmp_path / name, clip) as write:
+                for found in analyse(video, Recognizer()):
+                    write(found)
+            with av.open(str(tmp_path / name)) as copy:
+                assert len(copy.streams.audio) == 1
+                assert sum(f.samples for f in copy.decode(audio=0)) >= 15_000
+            with VideoFile(tmp_path / name) as video:
+                frames = list(video.frames())
+            np.testing.assert_allclose([f.time for f in frames], TIMES, atol=2e-3)
+            assert frames[0].rgb.shape == (240, 320, 3)
+        with pytest.raises(InputError, match="overwrite"), annotated_copy(clip, clip):
+            pass
+
+    def test_the_summary_is_bounded(self, make_video: Make) -> None:
+        with VideoFile(make_video()) as video:
+            found = next(iter(analyse(video, Recognizer())))
+        summary = Summary(BASIC_EXPRESSIONS)
+        for i in range(3000):
+            summary.add(type(found)(Frame(i, i * 0.2, found.frame.decoded, 0), found.faces))
+        assert len(summary._sums[1]) <= 600
+        assert summary.width == 1.6
+        shares = summary.shares()[1]
+        assert shares["happy"] == pytest.approx(found.faces[0].smoothed["happy"])
+        assert summary.picture("clip")[:4] == b"\x89PNG"
+        assert Summary(BASIC_EXPRESSIONS).picture("empty")[:4] == b"\x89PNG"
+
+
+class TestCommand:
+    def test_one_video(self, deepfer: Run, make_video: Make, tmp_path: Path) -> None:
+        make_video()
+        targets = ("--csv", "r.csv", "--out", "a.mp4", "--summary", "s.png")
+        done = deepfer("video", "clip.mp4", *targets, "--start", "0.1s", "--every", "0.1s")
+        assert done.returncode == 0, done.stderr
+        assert "face 1: happy" in done.stdout
+        rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
+        times = [float(r["time_s"]) for r in rows]
+        assert times == pytest.approx([0.2, 0.5, 0.9, 1.0], abs=1e-3)
+        assert (tmp_path / "a.mp4").exists()
+        assert (tmp_path / "s.png").exists()
+        assert not list(tmp_path.glob(".*"))
+
+    def test_several_videos_and_going_on(
+        self, deepfer: Run, make_video: Make, tmp_path: Path
+    ) -> None:
+        make_video("a.mp4", times=[0.0, 0.1])
+        make_video("b.mp4", times=[0.0, 0.1])
+        (tmp_path / "c.mp4").write_text("no video")
+        command = ("video", "a.mp4", "b.mp4", "c.mp4", "--csv", "rows.csv")
+        done = deepfer(*command)
+        assert done.returncode == 3
+        assert "c.mp4" in done.stderr
+        assert sorted(p.name for p in (tmp_path / "rows").iterdir()) == ["a.csv", "b.csv"]
+        (tmp_path / "rows" / "b.csv").unlink()
+        again = deepfer(*command, "--resume")
+        assert "a.mp4: done before" in again.stderr
+        assert (tmp_path / "rows" / "b.csv").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (("none.mp4",), "no such video"),
+            (("clip.mp4", "--every", "often"), "no time"),
+            (("clip.mp4", "--start", "2", "--end", "1"), "is not after"),
+            (("clip.mp4", "--csv", "rows.txt"), ".parquet"),
+            (("clip.mp4", "--out", "clip.avi"), ".mp4"),
+            (("clip.mp4", "--out", "clip.mp4"), "overwrite"),
+            (("clip.mp4", "--start", "1:00"), "no frame"),
+        ],
+    )
+    def test_bad_input(
+        self, deepfer: Run, make_video: Make, arguments: tuple[str, ...], expected: str
+    ) -> None:
+        before = make_video(times=[0.0, 0.1]).read_bytes()
+        done = deepfer("video", *arguments)
+        assert done.returncode in {1, 2}
+        assert expected in done.stderr
+        assert "Traceback" not in done.stderr
+        assert make_video(times=[0.0, 0.1]).read_bytes() == before
