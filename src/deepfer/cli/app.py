@@ -177,6 +177,67 @@ def video(
 
 
 @app.command()
+def batch(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="A folder, a pattern, or a CSV or Parquet list of photos and videos.",
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The job's folder.")],
+    engine: Annotated[str, typer.Option(help="local: this machine; ray: a cluster.")] = "local",
+    workers: Annotated[
+        Optional[int], typer.Option(min=1, help="Partitions done at once; default: all cores.")
+    ] = None,
+    partition: Annotated[int, typer.Option(min=1, help="Inputs per partition.")] = 256,
+    every: Annotated[str, typer.Option(help="Time between frames of videos; 0 for all.")] = "1s",
+    model: Annotated[
+        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+    ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
+    ] = True,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
+    ] = 0.75,
+    min_face: Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")] = 0,
+    detect_size: Annotated[
+        int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
+    ] = 640,
+) -> None:
+    """Recognise many photos and videos into Parquet; the same command goes on after a stop."""
+    from deepfer.batch.engines import list_engines, run
+    from deepfer.batch.plan import Options, plan
+    from deepfer.classify import Classifier
+    from deepfer.cli.video import seconds
+    from deepfer.errors import UnknownNameError
+
+    if engine not in list_engines():
+        raise UnknownNameError("engine", engine, list_engines())
+    Classifier(model)  # a bad model file is told before anything is written
+    options = Options(
+        model=None if model is None else str(model.resolve()),
+        detect=detect,
+        min_score=min_score,
+        min_face=min_face,
+        detect_size=detect_size,
+        every=seconds(every),
+        partition=partition,
+    )
+    job = plan(source, out, options)
+    left = sum(1 for _ in job.missing())
+    tell(f"{job.inputs} inputs in {job.partitions} partitions, {left} to do")
+    for _ in progress(run(job, engine, workers=workers), left, "partitions"):
+        pass
+    errors = job.count("errors")
+    answer(f"{job.inputs} inputs, {job.count('faces')} faces, {errors} errors")
+    tell(f"wrote {out}/faces and {out}/errors; read them with any Parquet tool")
+    if errors:
+        raise typer.Exit(PARTIAL)
+
+
+@app.command()
 def explain(
     paths: Annotated[
         Optional[list[str]],

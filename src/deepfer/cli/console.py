@@ -84,6 +84,7 @@ _EXTRAS = {
     "tune": {"optuna"},
     "explain": {"captum"},
     "video": {"av", "pyarrow"},
+    "batch": {"ray"},
 }
 
 

@@ -1,0 +1,183 @@
+"""The plan of a job: its inputs, cut into partitions, on disk before any work begins."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from glob import iglob
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from deepfer.errors import InputError
+from deepfer.files import write_text
+from deepfer.media import IMAGE_SUFFIXES
+
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+_COLUMNS = ("path", "source", "file", "image", "filename")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides a job's rows, beside its inputs.
+
+    Attributes:
+        model: A model file, or None for the one that comes with the package.
+        detect: False where the photos are face crops.
+        min_score: As for `Recognizer`.
+        min_face: As for `Recognizer`.
+        detect_size: As for `Recognizer`.
+        every: Seconds between the frames of a video that are looked at; 0 for all.
+        partition: Inputs per partition.
+    """
+
+    model: str | None = None
+    detect: bool = True
+    min_score: float = 0.75
+    min_face: int = 0
+    detect_size: int = 640
+    every: float = 1.0
+    partition: int = 256
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job.
+
+    Attributes:
+        folder: Where everything is.
+        options: What decides its rows.
+        partitions: Number of partitions.
+        inputs: Number of inputs.
+    """
+
+    folder: Path
+    options: Options
+    partitions: int
+    inputs: int
+
+    def sources(self, partition: int) -> list[str]:
+        """Return the inputs of a partition."""
+        text = _part(self.folder / "plan", partition, "json").read_text(encoding="utf-8")
+        sources: list[str] = json.loads(text)
+        return sources
+
+    def target(self, table: str, partition: int) -> Path:
+        """Return a partition's file of a table, ``faces`` or ``errors``."""
+        return _part(self.folder / table, partition, "parquet")
+
+    def count(self, table: str) -> int:
+        """Return the rows of a table over the partitions that are done."""
+        files = (self.target(table, i) for i in range(self.partitions))
+        return sum(pq.read_metadata(file).num_rows for file in files if file.exists())
+
+    def missing(self) -> Iterator[int]:
+        """Yield the partitions that are not done."""
+        return (i for i in range(self.partitions) if not self.target("faces", i).exists())
+
+
+def plan(source: str, folder: Path, options: Options) -> Job:
+    """Make a job, or open the one that the folder holds.
+
+    Args:
+        source: A folder (recursive), a glob pattern, a CSV or Parquet file with a column of
+            paths (``path``, ``source``, ``file``, ``image`` or ``filename``; relative ones are
+            below the list's folder), or one photo or video.
+        folder: The job's folder.
+        options: What decides its rows.
+
+    Raises:
+        InputError: There are no inputs, or the folder holds a job with other inputs or options.
+    """
+    identity = {"source": os.path.abspath(source), **asdict(options)}  # noqa: PTH100 (patterns)
+    path = folder / "job.json"
+    if not path.exists():
+        if folder.exists() and any(p.name != "plan" for p in folder.iterdir()):
+            raise InputError(f"{folder}: is not empty and holds no job; name another folder")
+        _write_plan(source, folder, options, identity)
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if {key: content.get(key) for key in identity} != identity:
+        raise InputError(
+            f"{folder}: holds a job with other inputs or options; give the same ones to go on, "
+            "or name another folder"
+        )
+    return Job(folder, options, content["partitions"], content["inputs"])
+
+
+def _write_plan(source: str, folder: Path, options: Options, identity: dict[str, Any]) -> None:
+    shutil.rmtree(folder / "plan", ignore_errors=True)  # of a planning that was killed
+    for name in ("plan", "faces", "errors"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    partitions = inputs = 0
+    for group in _groups(_inputs(source), options.partition):
+        target = _part(folder / "plan", partitions, "json")
+        write_text(target, json.dumps(group, ensure_ascii=False, indent=0) + "\n")
+        partitions += 1
+        inputs += len(group)
+    if not inputs:
+        shutil.rmtree(folder)
+        raise InputError(f"{source}: holds no photos or videos")
+    content = {**identity, "partitions": partitions, "inputs": inputs}
+    write_text(folder / "job.json", json.dumps(content, indent=2) + "\n")
+
+
+def _inputs(source: str) -> Iterator[str]:
+    """Yield paths one by one, in an order that does not change."""
+    path = Path(source)
+    if path.is_dir():
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (str(Path(folder) / n) for n in sorted(files) if _is_input(n))
+    elif path.suffix.lower() in {".csv", ".parquet"} and path.is_file():
+        for line in _csv_paths(path) if path.suffix.lower() == ".csv" else _parquet_paths(path):
+            yield str(path.parent / line)
+    elif path.exists():
+        yield source
+    elif any(c in source for c in "*?["):
+        yield from (p for p in sorted(iglob(source, recursive=True)) if _is_input(Path(p).name))  # noqa: PTH207
+    else:
+        raise InputError(f"{source}: no such file or folder")
+
+
+def _is_input(name: str) -> bool:
+    suffix = Path(name).suffix.lower()
+    return not name.startswith(".") and suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+
+
+def _csv_paths(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        column = _column(reader.fieldnames or (), path)
+        yield from (row[column] for row in reader)
+
+
+def _parquet_paths(path: Path) -> Iterator[str]:
+    with pq.ParquetFile(path) as file:
+        column = _column(file.schema_arrow.names, path)
+        for batch in file.iter_batches(columns=[column]):
+            yield from batch.column(0).to_pylist()
+
+
+def _column(names: Iterable[str], path: Path) -> str:
+    found = [name for name in _COLUMNS if name in names]
+    if not found:
+        raise InputError(f"{path}: has no column named {', '.join(_COLUMNS)}")
+    return found[0]
+
+
+def _groups(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    group: list[str] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _part(folder: Path, number: int, suffix: str) -> Path:
+    return folder / f"part-{number:06}.{suffix}"

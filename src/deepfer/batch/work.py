@@ -1,0 +1,101 @@
+"""One partition: its photos and videos to a file of faces and a file of errors."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepfer.batch.plan import VIDEO_SUFFIXES, Job
+from deepfer.errors import InputError
+from deepfer.files import replacing
+from deepfer.labels import Expression
+from deepfer.pipeline import Recognizer
+from deepfer.types import Prediction
+from deepfer.video.analysis import analyse
+from deepfer.video.frames import VideoFile
+from deepfer.video.rows import columns, rows
+
+_KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_ERRORS = pa.schema([("source", pa.string()), ("error", pa.string())])
+
+
+class Worker:
+    """Does partitions of a job; made once per process, since opening the model takes time.
+
+    Args:
+        job: The job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        options = job.options
+        self._recognizer = Recognizer(
+            options.model,
+            detect=options.detect,
+            min_score=options.min_score,
+            min_face=options.min_face,
+            detect_size=options.detect_size,
+        )
+        labels = self._recognizer.labels
+        self._schema = pa.schema([(name, _KINDS[k]) for name, k in columns(labels).items()])
+
+    def __call__(self, partition: int) -> None:
+        """Do one partition, unless it is done."""
+        sources = self.job.sources(partition)
+        target = self.job.target("faces", partition)
+        if target.exists():
+            return
+        faces: list[list[Any]] = []
+        errors: list[tuple[str, str]] = []
+        photos = [s for s in sources if Path(s).suffix.lower() not in VIDEO_SUFFIXES]
+        found = dict(zip(photos, self._recognizer.recognize_many(photos, workers=1), strict=True))
+        for source in sources:
+            try:
+                result = found[source] if source in found else self._video(source)
+                if isinstance(result, InputError):
+                    raise result
+                faces += _photo_rows(result) if isinstance(result, Prediction) else result
+            except InputError as error:
+                errors.append((source, str(error)))
+        # faces last: its name says that the partition is done
+        _write(errors, _ERRORS, self.job.target("errors", partition))
+        _write(faces, self._schema, target)
+
+    def _video(self, source: str) -> list[list[Any]]:
+        with VideoFile(source) as video:
+            frames = analyse(video, self._recognizer, every=self.job.options.every, workers=1)
+            return [row for found in frames for row in rows(source, found)]
+
+
+def _photo_rows(prediction: Prediction) -> list[list[Any]]:
+    """Return rows like those of videos; without frame, time and smoothed probabilities."""
+    return [
+        [
+            prediction.source,
+            None,
+            None,
+            i,
+            *face.face.box,
+            round(face.face.detector_score, 4),
+            str(face.expression),
+            round(face.probability, 6),
+            *_rounded(face.probabilities),
+            *[None] * len(face.probabilities),
+        ]
+        for i, face in enumerate(prediction.faces, start=1)
+    ]
+
+
+def _rounded(probabilities: dict[Expression, float]) -> list[float]:
+    return [round(p, 6) for p in probabilities.values()]
+
+
+def _write(lines: list[Any], schema: pa.Schema, path: Path) -> None:
+    data = zip(*lines, strict=True) if lines else ([] for _ in schema)
+    table = pa.table(dict(zip(schema.names, data, strict=True)), schema)
+    with replacing(path) as partial:
+        pq.write_table(table, partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())

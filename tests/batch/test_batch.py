@@ -1,0 +1,136 @@
+"""Large jobs: the plan, both engines, deaths of workers and of the driver."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image as PillowImage
+
+from conftest import ROOT, Run
+from deepfer.batch.engines import run
+from deepfer.batch.plan import Options, plan
+from deepfer.errors import InputError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve copies of one small face, one gray picture and one file that is no picture."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    face = PillowImage.open(ROOT / "examples" / "astronaut.png").crop((130, 0, 330, 200))
+    for i in range(12):
+        face.save(folder / ("more" if i % 2 else ".") / f"{i:02}.png")
+    PillowImage.new("L", (64, 64), 90).save(folder / "nobody.png")
+    (folder / "bad.jpg").write_text("no picture")
+    (folder / "notes.txt").write_text("not taken")
+    return folder
+
+
+def table(job: Path, name: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = ds.dataset(job / name).to_table().to_pylist()
+    return sorted(rows, key=lambda row: str(row["source"]))
+
+
+class TestPlan:
+    def test_sources(self, photos: Path, tmp_path: Path) -> None:
+        job = plan(str(photos), tmp_path / "job", Options(partition=5))
+        assert (job.inputs, job.partitions) == (14, 3)
+        sources = [s for i in range(3) for s in job.sources(i)]
+        assert len(set(sources)) == 14
+        assert plan(str(photos), tmp_path / "job", Options(partition=5)) == job
+        with pytest.raises(InputError, match="other inputs or options"):
+            plan(str(photos), tmp_path / "job", Options(partition=6))
+        pattern = plan(str(photos / "*.png"), tmp_path / "job2", Options())
+        assert pattern.inputs == 7
+
+    def test_lists(self, photos: Path, tmp_path: Path) -> None:
+        (tmp_path / "list.csv").write_text("id,path\n1,photos/00.png\n2,photos/bad.jpg\n")
+        pq.write_table(pa.table({"file": ["photos/00.png"] * 3}), tmp_path / "list.parquet")
+        assert plan(str(tmp_path / "list.csv"), tmp_path / "a", Options()).inputs == 2
+        job = plan(str(tmp_path / "list.parquet"), tmp_path / "b", Options())
+        assert job.sources(0) == [str(photos / "00.png")] * 3
+        (tmp_path / "wrong.csv").write_text("id\n1\n")
+        with pytest.raises(InputError, match="no column named path"):
+            plan(str(tmp_path / "wrong.csv"), tmp_path / "c", Options())
+
+    def test_nothing_to_do(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(InputError, match="holds no photos"):
+            plan(str(tmp_path / "empty"), tmp_path / "job", Options())
+        assert not (tmp_path / "job").exists()
+        with pytest.raises(InputError, match="no such file"):
+            plan(str(tmp_path / "none"), tmp_path / "job", Options())
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "thesis.txt").write_text("mine")
+        with pytest.raises(InputError, match="is not empty"):
+            plan(str(ROOT / "examples"), tmp_path / "full", Options())
+
+
+def test_from_the_command_line(deepfer: Run, photos: Path, tmp_path: Path) -> None:
+    command = ("batch", photos, "job", "--partition", 4, "--workers", 2)
+    done = deepfer(*command)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == "14 inputs, 12 faces, 1 errors\n"
+    faces = table(tmp_path / "job", "faces")
+    assert [row["expression"] for row in faces] == ["happy"] * 12
+    assert [Path(str(row["source"])).name for row in table(tmp_path / "job", "errors")] == [
+        "bad.jpg"
+    ]
+    again = deepfer(*command)
+    assert "0 to do" in again.stderr
+    assert again.stdout == done.stdout
+    assert deepfer("batch", photos, "job2", "--engine", "spark").returncode == 1
+    assert deepfer("batch", photos, "job2", "--model", "none.onnx").returncode == 1
+    assert not (tmp_path / "job2").exists()
+
+
+def workers_of(driver: int) -> list[int]:
+    """Return the processes that a driver started to do partitions."""
+    children = Path(f"/proc/{driver}/task/{driver}/children").read_text().split()
+    return [int(c) for c in children if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
+def test_killed_workers_and_drivers_cost_no_row(photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "batch", str(photos), "job", "--partition", "1"]
+    for whom in ("worker", "driver", "worker"):
+        process = subprocess.Popen(
+            [*command, "--workers", "2"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "job" / "faces").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(2.5)
+        children = workers_of(process.pid)
+        if whom == "worker" and children:
+            os.kill(children[0], signal.SIGKILL)
+            assert process.wait(timeout=120) in {0, 3}
+        else:
+            process.kill()
+            process.wait()
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "14 inputs, 12 faces, 1 errors\n"
+    assert len({row["source"] for row in table(tmp_path / "job", "faces")}) == 12
+    assert json.loads((tmp_path / "job" / "job.json").read_text())["partitions"] == 14
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_ray_and_local_agree(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    for engine in ("local", "ray"):
+        job = plan(str(photos), tmp_path / engine, Options(partition=4))
+        assert sorted(run(job, engine, workers=2)) == [0, 1, 2, 3]
+    for name in ("faces", "errors"):
+        assert table(tmp_path / "local", name) == table(tmp_path / "ray", name)
