@@ -32,6 +32,12 @@ def write_text(path: Path, content: str) -> None:
         partial.write_text(content, encoding="utf-8", newline="\n")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a binary file as one step."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
     """Return rows as CSV."""
     text = io.StringIO()

@@ -187,7 +187,11 @@ def test_explain_photos(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
     done = deepfer("explain", "gray.png")
     assert (done.returncode, done.stdout) == (0, "gray.png: no face\n")
     PillowImage.new("L", (20, 20), 90).save(tmp_path / "tiny.png")
-    assert deepfer("explain", "tiny.png", "--no-detect").returncode == 0
+    (tmp_path / "x").mkdir()
+    PillowImage.new("L", (20, 20), 70).save(tmp_path / "x" / "tiny.png")
+    done = deepfer("explain", "tiny.png", "x/tiny.png", "--no-detect", "--out", "two")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "two").iterdir())) == 2
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,8 @@ def test_explain_photos(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
         (("--set", "patch=99"), "patch 99"),
         (("--set", "patch"), "expected key=value"),
         (("--set", "size=3"), "has no setting size"),
+        (("--set", "patch=4.5"), "expected int"),
+        (("--root", "x"), "--root and --split"),
         (("--dataset", "drawn"), "only one"),
     ],
 )

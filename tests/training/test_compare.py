@@ -14,12 +14,23 @@ from deepfer.data import open_dataset
 def test_differences() -> None:
     reference = np.array([True] * 60 + [False] * 40)
     better = np.array([True] * 55 + [False] * 5 + [True] * 25 + [False] * 15)
-    gain, (low, high), p = difference(better, reference)
+    gain, (low, high), p = difference(better, reference, np.arange(100))
     assert gain == pytest.approx(0.2)
     assert low == pytest.approx(0.2 - 1.96 * np.sqrt((0.3 - 0.04) / 100), abs=0.015)
     assert high == pytest.approx(0.2 + 1.96 * np.sqrt((0.3 - 0.04) / 100), abs=0.015)
     assert p == pytest.approx(0.000325, abs=1e-5)  # binomial test, 5 of 30
-    assert difference(reference, reference) == (0, (0, 0), 1)
+    assert difference(reference, reference, np.arange(100)) == (0, (0, 0), 1)
+
+
+def test_frames_of_one_sequence_are_drawn_together() -> None:
+    reference = np.array([True, False] * 150)
+    better = np.array(([True, True] * 30 + [True, False] * 20) * 3)
+    sequences = np.repeat(np.arange(50), 6)
+    gain, (low, high), p = difference(better, reference, sequences)
+    _, (low_apart, high_apart), _ = difference(better, reference, np.arange(300))
+    assert gain == pytest.approx(0.3)
+    assert high - low > high_apart - low_apart
+    assert p is None
 
 
 def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
@@ -38,7 +49,7 @@ def test_compare_and_evaluate_from_the_command_line(deepfer: Run, tmp_path: Path
     done = deepfer("compare", weights / "deepfer_fast-fer2013.onnx", "--data", "drawn")
     assert done.returncode == 0, done.stderr
     assert "McNemar p" in done.stdout
-    assert (tmp_path / "results" / "compare-drawn" / "report.html").exists()
+    assert (tmp_path / "results" / "compare" / "report.html").exists()
     done = deepfer("evaluate", "--data", "drawn", "--out", "one")
     assert done.returncode == 0, done.stderr
     for name in ("metrics.json", "predictions.csv", "report.html", "confusion_matrix.png"):

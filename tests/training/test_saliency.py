@@ -26,6 +26,11 @@ def test_weights() -> None:
     assert set(np.unique(hard)) == {0.25, 1}
     assert (hard == 1).mean() == pytest.approx(0.5)
     assert hard[-1, -1] == 1
+    mostly_zero = np.zeros((48, 48), dtype=np.float32)
+    mostly_zero[:4] = 1
+    kept = hard_weight(mostly_zero, 0.25)
+    assert (kept == 1).mean() == pytest.approx(0.5)
+    assert (kept[:4] == 1).all()
 
 
 def test_dimming_keeps_the_mean_and_lowers_contrast() -> None:
@@ -61,7 +66,7 @@ def test_variants(variant: str, recipe: Recipe, tmp_path: Path) -> None:
     own = replace(recipe, saliency=replace(recipe.saliency, variant=variant))
     train(own, root=None, run=tmp_path)
     assert (tmp_path / FIRST / checkpoint.BEST).exists()
-    assert (tmp_path / "saliency.npy").exists() == (variant in {"mean", "box"})
+    assert (tmp_path / "saliency-24-24.npy").exists() == (variant in {"mean", "box"})
     images = open_dataset("drawn", None, per_class=3).load("test")
     view = SaliencyView(own.saliency, tmp_path)
     seen = view(images)

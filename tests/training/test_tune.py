@@ -26,7 +26,22 @@ def test_spaces() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["a", "a=1", "a=2..1", "a=0..1 log", "a=x..y", "a=[1", "a=[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "a=1",
+        "b=3..4",
+        "a=nan..1",
+        'a="text"',
+        "a={x = 1}",
+        "a=2..1",
+        "a=0..1 log",
+        "a=x..y",
+        "a=[1",
+        "a=[]",
+    ],
+)
 def test_unclear_spaces(text: str) -> None:
     with pytest.raises(RecipeError, match="not clear"):
         parse_space(["b=1..2", text])

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from deepfer import metrics
-from deepfer.bench.page import confusion_picture, section, write_page, write_picture
+from deepfer.bench.page import confusion_picture, section, write_page
 from deepfer.classify import Classifier
 from deepfer.data.base import ImageSet
 from deepfer.errors import DataError
 from deepfer.evaluation.run import Evaluation, evaluate
+from deepfer.files import write_bytes
 
 _COLUMNS = (
     "model",
@@ -47,13 +48,21 @@ def compare(classifiers: Sequence[Classifier], images: ImageSet, *, data: str) -
     if not counted.any():
         raise DataError(f"{data}: shows no expression that all {len(classifiers)} models know")
     common = images.take(counted)
-    return [
-        replace(evaluate(classifier, common, data=data), model=name)
-        for name, classifier in zip(_names(classifiers), classifiers, strict=True)
-    ]
+    left_out = {
+        f"left out: {e}, unknown to a model": n
+        for e, n in images.take(~counted).counts().items()
+        if n
+    }
+    results = []
+    for name, classifier in zip(_names(classifiers), classifiers, strict=True):
+        result = evaluate(classifier, common, data=data)
+        results.append(replace(result, model=name, counts={**result.counts, **left_out}))
+    return results
 
 
-def write_comparison(results: Sequence[Evaluation], folder: Path) -> str:
+def write_comparison(
+    results: Sequence[Evaluation], folder: Path, *, sequences: Sequence[str] | None = None
+) -> str:
     """Write the report of one or more models.
 
     ``table.md``, ``table.csv`` and ``report.html``; per model its predictions, figures and
@@ -62,54 +71,66 @@ def write_comparison(results: Sequence[Evaluation], folder: Path) -> str:
     Args:
         results: Evaluations on the same images; the others are compared with the first.
         folder: Made where it does not exist.
+        sequences: The sequence of each image, where frames of one are near twins: intervals are
+            then over sequences, and McNemar's test, which wants independent images, is left out.
 
     Returns:
         The table in Markdown.
     """
+    groups = np.arange(len(results[0].true))
+    if sequences is not None:
+        groups = np.unique(sequences, return_inverse=True)[1]
     first, several = results[0], len(results) > 1
     lines, sections = [], []
-    for result in results:
-        own = folder / _file_name(result.model) if several else folder
+    for number, result in enumerate(results, start=1):
+        own = folder / f"{number}-{_file_name(result.model)}" if several else folder
         result.write(own)
         title = f"{result.model}, {result.data}"
         picture = confusion_picture(title, result.labels, result.confusion)
-        write_picture(own / "confusion_matrix.png", picture)
+        write_bytes(own / "confusion_matrix.png", picture)
         pictures = [("confusion matrix", picture)]
         sections.append(section(result.model, result.labels, result.confusion, pictures))
-        lines.append(_line(result, first if several else None))
+        lines.append(_line(result, first if several else None, groups))
     title = f"{first.data}, data {first.fingerprint}"
     columns = _COLUMNS if several else _COLUMNS[: len(lines[0])]
-    write_page(folder, title, columns, lines, sections)
-    return (folder / "table.md").read_text(encoding="utf-8")
+    return write_page(folder, title, columns, lines, sections)
 
 
 def difference(
-    hits: NDArray[np.bool_], reference: NDArray[np.bool_]
-) -> tuple[float, tuple[float, float], float]:
+    hits: NDArray[np.bool_], reference: NDArray[np.bool_], groups: NDArray[np.int64]
+) -> tuple[float, tuple[float, float], float | None]:
     """Return the difference in accuracy, its 95 % interval and McNemar's exact p.
 
     Args:
         hits: (N,) whether a model is right.
         reference: The same of the model it is compared with.
+        groups: (N,) from 0: images of one group are drawn together. p is None where a group
+            holds several images.
     """
     gain = hits.astype(np.int64) - reference.astype(np.int64)
+    total = np.bincount(groups, weights=gain)
+    size = np.bincount(groups)
+    # groups alike in gain and size are interchangeable, so a resample only counts their kinds
+    kinds, count = np.unique(np.stack([total, size]), axis=1, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(len(size), count / len(size), size=_DRAWS)
+    means = (drawn @ kinds[0]) / (drawn @ kinds[1])
+    low, high = np.percentile(means, [2.5, 97.5])
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
-    # a resample's gain is decided by how many of the three kinds of image it draws
-    shares = [won / len(gain), lost / len(gain), 1 - (won + lost) / len(gain)]
-    drawn = np.random.default_rng(0).multinomial(len(gain), shares, size=_DRAWS)
-    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / len(gain), [2.5, 97.5])
-    p = float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
+    p = None
+    if size.max() == 1:
+        p = float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
     return float(gain.mean()), (float(low), float(high)), p
 
 
-def _line(result: Evaluation, reference: Evaluation | None) -> list[str]:
+def _line(result: Evaluation, reference: Evaluation | None, groups: NDArray[np.int64]) -> list[str]:
     hits = result.predicted == result.true
-    n, right = len(hits), int(hits.sum())
-    interval = stats.binomtest(right, n).proportion_ci(0.95, "wilson")
+    accuracy, independent = float(hits.mean()), int(groups.max()) + 1
+    test = stats.binomtest(round(accuracy * independent), independent)
+    interval = test.proportion_ci(0.95, "wilson")
     line = [
         result.model,
-        str(n),
-        f"{right / n:.2%}",
+        str(len(hits)),
+        f"{accuracy:.2%}",
         f"{interval.low:.2%} to {interval.high:.2%}",
         f"{metrics.uar(result.confusion):.2%}",
         f"{metrics.macro_f1(result.confusion):.2%}",
@@ -120,8 +141,9 @@ def _line(result: Evaluation, reference: Evaluation | None) -> list[str]:
         return line
     if reference is result:
         return [*line, "", "", ""]
-    gain, (low, high), p = difference(hits, reference.predicted == reference.true)
-    return [*line, f"{100 * gain:+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}", f"{p:.2g}"]
+    gain, (low, high), p = difference(hits, reference.predicted == reference.true, groups)
+    shown = "" if p is None else f"{p:.2g}"
+    return [*line, f"{100 * gain:+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}", shown]
 
 
 def _names(classifiers: Sequence[Classifier]) -> list[str]:

@@ -15,11 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepfer.bench.page import markdown, write_page
-from deepfer.classify import Classifier
-from deepfer.errors import InputError
-from deepfer.explain import explain, list_methods
-from deepfer.explain.fidelity import (
+from deepfer.bench.fidelity import (
     CONTROLS,
     Map,
     area,
@@ -29,21 +25,17 @@ from deepfer.explain.fidelity import (
     pointing,
     rank_correlation,
 )
+from deepfer.bench.page import write_page
+from deepfer.classify import Classifier
+from deepfer.errors import InputError
+from deepfer.explain import BASE_METHODS, explain, list_methods
 from deepfer.models import create_model
 from deepfer.training.export import write_model
 
 _FILLS = ("mean", "blur")
-_PASSES = {
-    "occlusion": "442",
-    "attention": "1",
-    "grad_cam": "1, and 1 back",
-    "hires_cam": "1, and 1 back",
-    "gradient": "1, and 1 back",
-    "integrated_gradients": "32, and 32 back",
-}
 _COLUMNS = (
     "map",
-    "forward passes",
+    "needs gradients",
     "pointing game",
     "share in true regions",
     *(f"{curve}, {fill} fill" for fill in _FILLS for curve in ("deletion", "insertion")),
@@ -76,11 +68,14 @@ def judge(
     Returns:
         The table in Markdown.
     """
+    if not classifier.info.network:
+        raise InputError(f"{classifier.path}: does not say which network it holds; export it again")
     if len(faces) < 2:
         raise InputError(f"{what}: {len(faces)} face(s); maps are judged on at least two")
     found: dict[str, tuple[NDArray[np.float32], float]] = {}
     for method in list_methods():
         try:
+            _maps(method, classifier, faces[:1], targets[:1])  # libraries load
             started = time.monotonic()
             maps = _maps(method, classifier, faces, targets)
             found[method] = maps, 1000 * (time.monotonic() - started) / len(faces)
@@ -92,13 +87,14 @@ def judge(
     lines = []
     for method, (maps, milliseconds) in found.items():
         pairs = zip(maps, twins[method], strict=True)
-        left = np.mean([rank_correlation(own, twin) for own, twin in pairs])
+        left = [rank_correlation(own, twin) for own, twin in pairs]
+        shown = "" if np.isnan(left).any() else f"{np.mean(left):.2f}"
         lines.append(
             [
                 method.replace("_", " "),
-                _PASSES[method],
+                "no" if method in BASE_METHODS else "yes",
                 *_figures(classifier, faces, targets, truths, maps),
-                f"{left:.2f}",
+                shown,
                 f"{milliseconds:.0f}",
             ]
         )
@@ -111,10 +107,9 @@ def judge(
     }
     for name, maps in {**controls, "mean map of the other faces (control)": others}.items():
         figures = _figures(classifier, faces, targets, truths, maps)
-        lines.append([name, "0", *figures, "", ""])
+        lines.append([name, "no", *figures, "", ""])
     title = f"{what}, {len(faces)} faces, {classifier.info.name}"
-    write_page(out, title, _COLUMNS, lines, [])
-    return markdown(_COLUMNS, lines)
+    return write_page(out, title, _COLUMNS, lines, [])
 
 
 def _maps(
@@ -155,8 +150,6 @@ def _figures(
 def _random_twin(classifier: Classifier, path: Path) -> Classifier:
     """Write a model of the same form whose weights are as before any training."""
     about = classifier.info
-    if not about.network:
-        raise InputError(f"{classifier.path}: does not say which network it holds; export it again")
     torch.manual_seed(0)
     network = create_model(about.network, num_classes=len(about.labels), **about.network_options)
     write_model(network, replace(about, temperature=1.0), path)

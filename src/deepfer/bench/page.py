@@ -11,28 +11,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepfer import metrics
-from deepfer.files import csv_text, replacing, write_text
+from deepfer.files import csv_text, write_text
 
 Line = Sequence[str]
 
 
 def write_page(
     folder: Path, title: str, columns: Line, lines: Sequence[Line], sections: Sequence[str]
-) -> None:
-    """Write ``table.csv``, ``table.md`` and the self-contained ``report.html``."""
+) -> str:
+    """Write ``table.csv``, ``table.md`` and the self-contained ``report.html``.
+
+    Returns:
+        The content of ``table.md``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    text = f"# {title}\n\n{_markdown(columns, lines)}"
     write_text(folder / "table.csv", csv_text([columns, *lines]))
-    write_text(folder / "table.md", f"# {title}\n\n{markdown(columns, lines)}")
+    write_text(folder / "table.md", text)
     write_text(folder / "report.html", _page(title, columns, lines, sections))
+    return text
 
 
-def write_picture(path: Path, picture: bytes) -> None:
-    """Write a picture as one step."""
-    with replacing(path) as partial:
-        partial.write_bytes(picture)
-
-
-def markdown(columns: Line, lines: Sequence[Line]) -> str:
+def _markdown(columns: Line, lines: Sequence[Line]) -> str:
     """Return a table in Markdown."""
     rows = [" | ".join(cell or " " for cell in line) for line in (columns, *lines)]
     rule = " --- |" * len(columns)

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepfer import metrics
-from deepfer.bench.page import confusion_picture, png, section, write_page, write_picture
+from deepfer.bench.page import confusion_picture, png, section, write_page
 from deepfer.bench.summary import RowResult
 from deepfer.bench.table import Table
-from deepfer.files import csv_text, write_text
+from deepfer.files import csv_text, write_bytes, write_text
 
 _COLUMNS = (
     "method",
@@ -44,7 +44,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
         counts = [[a, *n] for a, n in zip(row.labels, row.confusion.tolist(), strict=True)]
         write_text(stem.with_suffix(".csv"), csv_text([header, *counts]))
         picture = confusion_picture(title, row.labels, row.confusion)
-        write_picture(stem.with_suffix(".png"), picture)
+        write_bytes(stem.with_suffix(".png"), picture)
         pictures = [("confusion matrix", picture)]
         if (curves := _curves(table, row, results)) is not None:
             pictures.append(("training curves", curves))

@@ -5,13 +5,14 @@ done again, an unfinished one is resumed, so that a table can be stopped at any 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.bench.floors import floor_probabilities
-from deepfer.bench.table import Cell, Table
+from deepfer.bench.table import Cell, Row, Table
 from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError
 from deepfer.evaluation.run import measured
@@ -19,6 +20,7 @@ from deepfer.modelfile import InputSpec
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
 from deepfer.training.loop import train
+from deepfer.training.recipe import from_json
 from deepfer.training.saliency import SaliencyView
 
 
@@ -32,7 +34,7 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     """
     row, folder = cell.row, cell.folder(results)
     recipe = table.recipe(row, cell.seed, cell.fold) if row.recipe else None
-    own = recipe.fingerprint() if recipe else row.weights or row.floor
+    own = recipe.fingerprint() if recipe else _weights_recipe(row) if row.weights else row.floor
     result = folder / "metrics.json"
     if result.exists():
         if json.loads(result.read_text(encoding="utf-8"))["recipe"] != own:
@@ -52,6 +54,8 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     else:
         network, description = checkpoint.load_network(row.weights or folder / "run")
         labels = checkpoint.labels_of(description)
+        if strange := [e for e in test.expressions if e not in labels]:
+            raise CheckpointError(f"{row.method}: its network does not know {', '.join(strange)}")
         shown = test
         if recipe is not None and recipe.saliency.variant != "none":
             shown = SaliencyView(recipe.saliency, folder / "run")(test)
@@ -67,6 +71,26 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     # metrics.json last: it says that the cell is finished
     outcome.write(folder, {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split)})
     (folder / "run" / checkpoint.LAST).unlink(missing_ok=True)
+
+
+def require_weights(table: Table, rows: Sequence[Row]) -> None:
+    """Look for all weights that rows start or learn from, before the first training.
+
+    Raises:
+        CheckpointError: One is missing or cannot be read.
+    """
+    for row in rows:
+        sources = [row.weights] if row.weights else []
+        if row.recipe:
+            recipe = table.recipe(row, 0, 0)
+            sources += [source for source in (recipe.init, *recipe.distill.teachers) if source]
+        for source in sources:
+            checkpoint.load_network(source)
+
+
+def _weights_recipe(row: Row) -> str:
+    _, description = checkpoint.load_network(row.weights)
+    return from_json(description["recipe"], row.weights).fingerprint()
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ on with the same command; the training it stopped in is resumed.
 
 import itertools
 import json
+import math
 import re
 import shutil
 import tomllib
@@ -25,10 +26,10 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from deepfer.bench.page import png, write_picture
+from deepfer.bench.page import png
 from deepfer.data.protocols import find_protocol
 from deepfer.errors import CheckpointError, RecipeError
-from deepfer.files import csv_text, git_commit, write_text
+from deepfer.files import csv_text, git_commit, write_bytes, write_text
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, load_recipe
 
@@ -100,9 +101,13 @@ def parse_space(texts: Sequence[str]) -> dict[str, BaseDistribution]:
     for text in texts:
         key, _, values = text.partition("=")
         try:
-            space[key.strip()] = _distribution(values.strip())
+            distribution = _distribution(values.strip())
         except (ValueError, KeyError, TypeError):
             problems.append(f"{text!r}: expected KEY=LOW..HIGH, KEY=LOW..HIGH log or KEY=[A, B]")
+            continue
+        if key.strip() in space:
+            problems.append(f"{key.strip()} is given twice")
+        space[key.strip()] = distribution
     if problems:
         raise RecipeError("\n  ".join(["the search space is not clear", *problems]))
     return space
@@ -140,8 +145,10 @@ def tune(
         return _mean_accuracy(search.recipes(values), trial, root=root, runs=out / "runs")
 
     def after(study: optuna.Study, trial: FrozenTrial) -> None:
-        shutil.rmtree(out / "runs", ignore_errors=True)
-        value = "pruned" if trial.value is None else f"{trial.value:.2%}"
+        for recipe in search.recipes(trial.params):  # others may have been interrupted
+            shutil.rmtree(out / "runs" / recipe.fingerprint(), ignore_errors=True)
+        pruned = trial.state == TrialState.PRUNED or trial.value is None
+        value = "pruned" if pruned else f"{trial.value:.2%}"
         announce(f"trial {len(_finished(study))} of {trials}: {_values(trial)}: {value}")
         _write(study, search, out)
 
@@ -159,12 +166,11 @@ def _mean_accuracy(
     """Train all of a trial's recipes and return their mean validation accuracy."""
     found: list[float] = []
     for i, recipe in enumerate(recipes):
-        best = 0.0
 
         def report(row: dict[str, Any], i: int = i, epochs: int = recipe.epochs) -> None:
-            nonlocal best
-            best = max(best, row["val_accuracy"])
-            trial.report(float(np.mean([*found, best])), i * epochs + row["epoch"])
+            # the pruner itself looks at the best of a trial's reports
+            mean = float(np.mean([*found, row["val_accuracy"]]))
+            trial.report(mean, i * epochs + row["epoch"])
             if trial.should_prune():
                 raise optuna.TrialPruned
 
@@ -216,13 +222,17 @@ def _suggest(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> A
 
 def _distribution(text: str) -> BaseDistribution:
     """Read one value of a space; ValueError, KeyError or TypeError where it is not clear."""
+    if text.startswith("["):
+        return CategoricalDistribution(tomllib.loads(f"values = {text}")["values"])
     if match := _RANGE.fullmatch(text):
         log = match["log"] is not None
         try:
             return IntDistribution(int(match["low"]), int(match["high"]), log=log)
         except ValueError:
-            return FloatDistribution(float(match["low"]), float(match["high"]), log=log)
-    return CategoricalDistribution(tomllib.loads(f"values = {text}")["values"])
+            low, high = float(match["low"]), float(match["high"])
+            if math.isfinite(high - low):
+                return FloatDistribution(low, high, log=log)
+    raise ValueError(text)
 
 
 def _extremes(distribution: BaseDistribution) -> Sequence[Any]:
@@ -267,7 +277,7 @@ def _write(study: optuna.Study, search: Search, out: Path) -> None:
         "best": study.best_trial.params if any(t.value is not None for t in trials) else None,
     }
     write_text(out / "search.json", json.dumps(about, indent=2) + "\n")
-    write_picture(out / "search.png", _picture(search, trials))
+    write_bytes(out / "search.png", _picture(search, trials))
 
 
 def _picture(search: Search, trials: Sequence[FrozenTrial]) -> bytes:
@@ -284,7 +294,7 @@ def _picture(search: Search, trials: Sequence[FrozenTrial]) -> bytes:
         ):
             own = [t for t in trials if t.state == state]
             x = [_short(t.params[key]) if choices else t.params[key] for t in own]
-            y = [100 * _last(t) for t in own]
+            y = [100 * (t.value or 0.0) for t in own]
             if own:
                 axes.scatter(x, y, marker=mark, color=color, label=state.name.lower())
         axes.set_xlabel(key)
@@ -292,10 +302,3 @@ def _picture(search: Search, trials: Sequence[FrozenTrial]) -> bytes:
     panels[0].set_ylabel("validation accuracy (%)")
     panels[0].legend(frameon=False)
     return png(figure)
-
-
-def _last(trial: FrozenTrial) -> float:
-    """Return a trial's value, or the last one reported before it was pruned."""
-    if trial.value is not None:
-        return trial.value
-    return trial.intermediate_values[max(trial.intermediate_values)]

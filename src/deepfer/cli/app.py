@@ -74,21 +74,14 @@ def predict(
 ) -> None:
     """Find faces in photos and tell their expressions."""
     from deepfer import report
-    from deepfer.cli.photos import AnnotatedCopies, read_stdin
-    from deepfer.media import Source, expand
+    from deepfer.cli.photos import AnnotatedCopies, expand_all, read_stdin
+    from deepfer.media import Source
     from deepfer.pipeline import Recognizer
 
     if json and csv:
         raise typer.BadParameter("choose --json or --csv, not both")
     show = report.to_json_line if json else report.csv_rows if csv else report.table_rows
-    inputs: list[tuple[str, str]] = []
-    failed = 0
-    for path in paths:
-        try:
-            inputs += expand(path)
-        except InputError as error:
-            tell(f"error: {error}")
-            failed += 1
+    inputs, failed = expand_all(paths)
     sources: list[Source] = [read_stdin() if path == "-" else path for path, _ in inputs]
     recognizer = Recognizer(
         model, detect=detect, min_score=min_score, min_face=min_face, detect_size=detect_size
@@ -288,6 +281,10 @@ def explain(
     settings = parse_settings(set_ or ())
     if bool(paths) == bool(dataset):
         raise typer.BadParameter("give photos, or --dataset, and only one of them")
+    if dataset and (target or json or not detect):
+        raise typer.BadParameter("--target, --json and --no-detect are for photos")
+    if paths and (root or split):
+        raise typer.BadParameter("--root and --split are for --dataset")
     if dataset is not None:
         from deepfer.data import open_dataset
 
@@ -349,7 +346,7 @@ def train(
 
 @app.command()
 def average(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders or checkpoints, two or more.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders or checkpoints.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     root: Root = None,
 ) -> None:
@@ -512,7 +509,7 @@ def compare(
     split_seed: SplitSeed = 0,
     exclude_faults: ExcludeFaults = False,
     out: Annotated[
-        Optional[Path], typer.Option(help="Results folder; results/compare-DATA by default.")
+        Optional[Path], typer.Option(help="Results folder; results/compare by default.")
     ] = None,
 ) -> None:
     """Measure model files on the same images and tell whether they differ from the first."""
@@ -522,8 +519,11 @@ def compare(
 
     classifiers = [Classifier(path) for path in ([None, *models] if len(models) == 1 else models)]
     _, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
-    folder = out or Path("results") / f"compare-{data}"
-    answer(write_comparison(run_comparison(classifiers, images, data=what), folder).rstrip())
+    folder = out or Path("results") / "compare"
+    results = run_comparison(classifiers, images, data=what)
+    kept = dict(zip(images.ids, images.sequences or (), strict=False))
+    sequences = [kept[name] for name in results[0].ids] if kept else None
+    answer(write_comparison(results, folder, sequences=sequences).rstrip())
     tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
 
 
@@ -539,7 +539,7 @@ def judge(
         int, typer.Option(min=1, help="At most so many faces of each expression.")
     ] = 10,
     out: Annotated[
-        Optional[Path], typer.Option(help="Results folder; results/judge-DATA by default.")
+        Optional[Path], typer.Option(help="Results folder; results/judge by default.")
     ] = None,
 ) -> None:
     """Measure whether explanations are right: all methods and controls on the same faces."""
@@ -557,7 +557,7 @@ def judge(
     chosen = correct_faces(classifier, images, per_expression=per_expression)
     truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
     faces = images.take(chosen)
-    folder = out or Path("results") / f"judge-{data}"
+    folder = out or Path("results") / "judge"
     table = run_judge(
         classifier,
         to_pixels(faces.images, classifier.info.input),
@@ -592,7 +592,7 @@ def bench(
                 answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
         return
     from deepfer.bench.report import write_report
-    from deepfer.bench.run import run_cell
+    from deepfer.bench.run import require_weights, run_cell
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
@@ -600,6 +600,7 @@ def bench(
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
+    require_weights(content, chosen)
     for row in chosen:
         for cell in content.cells(row):
             tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")

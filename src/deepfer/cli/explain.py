@@ -3,26 +3,27 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PillowImage
 
 from deepfer.classify import Classifier
 from deepfer.cli.console import answer, progress, tell
-from deepfer.cli.photos import read_stdin
+from deepfer.cli.photos import AnnotatedCopies, expand_all, read_stdin
 from deepfer.data.base import ImageSet
+from deepfer.detect import FaceDetector
 from deepfer.errors import InputError
 from deepfer.explain import Explanation
 from deepfer.explain.means import correct_faces, explain_all, mean_maps
 from deepfer.explain.methods import explain
 from deepfer.explain.picture import draw, draw_means
 from deepfer.explain.regions import REGIONS, face_regions, region_shares
-from deepfer.files import replacing
-from deepfer.media import Source, expand
+from deepfer.files import write_bytes
+from deepfer.media import Source
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
+from deepfer.render import encode
 from deepfer.report import SCHEMA
 from deepfer.types import Face, Prediction
 
@@ -45,23 +46,22 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals:
             raise InputError(f"--set {text!r}: expected key=value, such as patch=12")
-        settings[key] = int(value) if value.isdigit() else value
+        try:
+            settings[key] = int(value)
+        except ValueError:
+            settings[key] = value
     return settings
 
 
 def explain_photos(paths: list[str], recognizer: Recognizer, request: Request) -> tuple[int, int]:
     """Explain every face of the photos; return how many photos were done and how many failed."""
-    done = failed = 0
-    inputs: list[tuple[str, str]] = []
-    for path in paths:
+    done = 0
+    inputs, failed = expand_all(paths)
+    pictures = AnnotatedCopies(request.out, inputs, png=True)
+    detector = FaceDetector()
+    for position, (path, _) in enumerate(progress(inputs, len(inputs), "photos")):
         try:
-            inputs += expand(path)
-        except InputError as error:
-            tell(f"error: {error}")
-            failed += 1
-    for path, name in progress(inputs, len(inputs), "photos"):
-        source: Source = read_stdin() if path == "-" else path
-        try:
+            source: Source = read_stdin() if path == "-" else path
             prediction, crops = recognizer.recognize_crops(source)
         except InputError as error:
             tell(f"error: {error}")
@@ -77,10 +77,13 @@ def explain_photos(paths: list[str], recognizer: Recognizer, request: Request) -
                 model=recognizer.classifier,
                 **request.settings,
             )
-            shares = region_shares(explanation.map, face_regions(*crop.shape))
-            target = request.out / PurePath(name).with_suffix("")
-            picture = target.with_name(f"{target.name}-face{i}.png")
-            _save(draw(explanation, shares), picture)
+            # a face that was not searched may be framed in any way
+            found = detector(crop) if face.face.landmarks is None else []
+            regions = face_regions(
+                crop.shape[0], crop.shape[1], found[0].landmarks if found else None
+            )
+            shares = region_shares(explanation.evidence, regions)
+            pictures.save(position, draw(explanation, shares), f"-face{i}")
             show = _json if request.as_json else _line
             answer(show(prediction, i, face.face, explanation, shares))
         done += 1
@@ -104,20 +107,11 @@ def explain_dataset(
     means = mean_maps(found)
     means.write(out)
     title = f"{what}, {method.replace('_', ' ')}, {classifier.info.name}"
-    _save(draw_means(means, title), out / "mean_maps.png")
+    write_bytes(out / "mean_maps.png", encode(draw_means(means, title), ".png"))
     answer(f"{'':<10}" + "".join(f"{name:>9}" for name in REGIONS) + "    faces   (percent)")
     for expression, shares in means.shares.items():
         cells = "".join(f"{100 * share:>9.1f}" for share in shares.values())
         answer(f"{expression:<10}{cells}{means.counts[expression]:>9}")
-
-
-def _save(picture: PillowImage.Image, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            picture.save(partial, "PNG")
-    except OSError as error:
-        raise InputError(f"--out {path}: cannot be written ({error})") from None
 
 
 def _line(

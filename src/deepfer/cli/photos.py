@@ -4,9 +4,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from PIL import Image as PillowImage
+
+from deepfer.cli.console import tell
 from deepfer.errors import InputError
-from deepfer.files import replacing
-from deepfer.media import Source, read_photo
+from deepfer.files import write_bytes
+from deepfer.media import Source, expand, read_photo
 from deepfer.render import annotate, encode
 from deepfer.types import Prediction
 
@@ -18,19 +21,35 @@ def read_stdin() -> bytes:
     return sys.stdin.buffer.read()
 
 
+def expand_all(paths: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
+    """Return what `expand` makes of all paths, and how many stand for nothing, which is told."""
+    inputs: list[tuple[str, str]] = []
+    failed = 0
+    for path in paths:
+        try:
+            inputs += expand(path)
+        except InputError as error:
+            tell(f"error: {error}")
+            failed += 1
+    return inputs, failed
+
+
 class AnnotatedCopies:
-    """Writes annotated copies of photos into a folder, never over one another or an original.
+    """Writes pictures of photos into a folder, never over one another or an original.
 
     Args:
         folder: Made where it does not exist.
         inputs: Paths of all photos with the relative names of their copies. JPEG stays JPEG,
             everything else becomes PNG; equal names are numbered.
+        png: All become PNG.
 
     Raises:
         InputError: The folder cannot be made, or a copy would overwrite a photo.
     """
 
-    def __init__(self, folder: Path, inputs: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, folder: Path, inputs: Sequence[tuple[str, str]], *, png: bool = False
+    ) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -40,7 +59,8 @@ class AnnotatedCopies:
         self._targets = []
         for path, name in inputs:
             wanted = PurePath(name)
-            kind = wanted.suffix if wanted.suffix.lower() in {".jpg", ".jpeg"} else ".png"
+            keeps = wanted.suffix.lower() in {".jpg", ".jpeg"} and not png
+            kind = wanted.suffix if keeps else ".png"
             target = _free(folder / wanted.with_suffix(kind), taken)
             if target.resolve() in originals:
                 raise InputError(
@@ -50,17 +70,24 @@ class AnnotatedCopies:
             self._targets.append(target)
 
     def write(self, position: int, source: Source, prediction: Prediction) -> None:
-        """Write the copy of the photo at `position` among the inputs.
+        """Write the annotated copy of the photo at `position` among the inputs.
 
         Raises:
             InputError: The copy cannot be written.
         """
+        self.save(position, annotate(read_photo(source), prediction))
+
+    def save(self, position: int, picture: PillowImage.Image, ending: str = "") -> None:
+        """Write a picture of the photo at `position`, `ending` behind its name.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         target = self._targets[position]
-        picture = encode(annotate(read_photo(source), prediction), target.suffix)
+        target = target.with_stem(target.stem + ending)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as partial:
-                partial.write_bytes(picture)
+            write_bytes(target, encode(picture, target.suffix))
         except OSError as error:
             raise InputError(f"--out {target}: cannot be written ({error})") from None
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from deepfer.cli.console import answer, tell
 from deepfer.errors import InputError
-from deepfer.files import replacing
+from deepfer.files import write_bytes
 from deepfer.pipeline import Recognizer
 from deepfer.video.analysis import analyse
 from deepfer.video.annotated import SUFFIXES, annotated_copy
@@ -112,8 +112,7 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
             tell(f"warning: {video.damaged}; the rest before it is done")
     if request.summary is not None:
         request.summary.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(request.summary) as partial:
-            partial.write_bytes(summary.picture(f"{source.name}"))
+        write_bytes(request.summary, summary.picture(source.name))
     answer(f"{source}: {frames} frames, {faces} faces, {_rate(frames, began)}")
     for id_, shares in summary.shares().items():
         ranked = sorted(shares.items(), key=lambda item: -item[1])

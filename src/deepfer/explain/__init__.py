@@ -4,7 +4,7 @@ Occlusion and the attention window work on any model file with the base install;
 need gradients are in `gradients` and need the extra ``explain``.
 """
 
-from deepfer.explain.methods import explain, list_methods
+from deepfer.explain.methods import BASE_METHODS, explain, list_methods
 from deepfer.explain.types import Explanation
 
-__all__ = ["Explanation", "explain", "list_methods"]
+__all__ = ["BASE_METHODS", "Explanation", "explain", "list_methods"]

@@ -22,7 +22,11 @@ def window_corners(theta: NDArray[np.float32], height: int, width: int) -> NDArr
 
 
 def warped(face: NDArray[np.uint8], theta: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the face seen through the window, float32 (H, W), 0 to 255, border repeated."""
+    """Return the face seen through the window, float32 (H, W), 0 to 255.
+
+    Beyond the face its border is repeated, as `deepfer_fast` does; the published networks see
+    black there.
+    """
     positions = _positions(face.shape, theta)
     low = np.floor(positions).astype(int)
     share = positions - low
@@ -39,26 +43,24 @@ def warped(face: NDArray[np.uint8], theta: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def density(face: NDArray[np.uint8], theta: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how often the view reads each pixel, less 1, float32 (H, W).
+    """Return how much of the view each pixel fills, relative to no window, less 1: (H, W).
 
-    0 is as often as without a window, -1 never.
+    0 is as much as without a window, -1 nothing; a window of half the face in each direction
+    gives 3 inside. Pixels that the border crosses count in part.
     """
     height, width = face.shape
-    nearest = np.round(_positions(face.shape, theta, fine=4)).astype(int)
-    inside = (nearest >= 0).all(axis=-1) & (nearest < [width, height]).all(axis=-1)
-    x, y = nearest[inside].T
-    count = np.bincount(y * width + x, minlength=height * width).reshape(height, width)
-    return np.asarray(count / 16 - 1, dtype=np.float32)
+    y, x = (((np.arange(4 * n) + 0.5) / (2 * n) - 1) for n in (height, width))
+    points = np.stack(np.meshgrid(x, y), axis=-1) - theta[:, 2]
+    seen = (np.abs(points @ np.linalg.pinv(theta[:, :2]).T) <= 1).all(axis=-1)
+    share = seen.reshape(height, 4, width, 4).mean(axis=(1, 3))
+    zoom = abs(float(np.linalg.det(theta[:, :2])))
+    return np.asarray(share / max(zoom, 1e-9) - 1, dtype=np.float32)
 
 
-def _positions(
-    shape: tuple[int, ...], theta: NDArray[np.float32], fine: int = 1
-) -> NDArray[np.float32]:
-    """Return (fine H, fine W, 2): the x and y that each output pixel reads, in pixel centres."""
+def _positions(shape: tuple[int, ...], theta: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (H, W, 2): the x and y that each output pixel reads, in pixel centres."""
     height, width = shape
-    y, x = (
-        (np.arange(n * fine, dtype=np.float32) + 0.5) * 2 / (n * fine) - 1 for n in (height, width)
-    )
+    y, x = ((np.arange(n, dtype=np.float32) + 0.5) * 2 / n - 1 for n in (height, width))
     grid = np.stack([*np.meshgrid(x, y), np.ones((len(y), len(x)), np.float32)], axis=-1)
     read = grid @ theta.T
     return np.asarray((read + 1) / 2 * [width, height] - 0.5, dtype=np.float32)

@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from deepfer.classify import Classifier
-from deepfer.errors import InputError, ModelFileError
+from deepfer.errors import DeepferError, InputError, ModelFileError
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -94,7 +94,11 @@ def network_of(classifier: Classifier) -> Network:
         raise ModelFileError(
             f"{classifier.path}: does not say which network it holds; export the model again"
         )
-    network = create_model(about.network, num_classes=len(about.labels), **about.network_options)
+    options = {"num_classes": len(about.labels), **about.network_options}
+    try:
+        network = create_model(about.network, **options)
+    except (DeepferError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{classifier.path}: names no known network ({error})") from None
     stored = {
         i.name.removeprefix("network."): torch.from_numpy(numpy_helper.to_array(i).copy())
         for i in onnx.load(classifier.path).graph.initializer
@@ -112,7 +116,10 @@ def network_of(classifier: Classifier) -> Network:
             stored[f"{name}.running_mean"] = torch.zeros_like(folded)
             stored[f"{name}.running_var"] = torch.full_like(folded, 1 - module.eps)
     state = network.state_dict()
-    network.load_state_dict({n: stored.get(n, t).reshape(t.shape) for n, t in state.items()})
+    try:
+        network.load_state_dict({n: stored.get(n, t).reshape(t.shape) for n, t in state.items()})
+    except RuntimeError:
+        raise _other(classifier) from None
     _require_equal(network.eval(), classifier)
     return network
 
@@ -123,10 +130,14 @@ def _require_equal(network: Network, classifier: Classifier) -> None:
     with torch.inference_mode():
         found = network(torch.from_numpy(normalize(noise, spec))).numpy()
     if np.abs(found - classifier.logits(noise)).max() > 1e-3:
-        raise ModelFileError(
-            f"{classifier.path}: its network cannot be rebuilt in torch for gradients; "
-            "use occlusion or attention"
-        )
+        raise _other(classifier)
+
+
+def _other(classifier: Classifier) -> ModelFileError:
+    return ModelFileError(
+        f"{classifier.path}: its network cannot be rebuilt in torch for gradients; "
+        "use occlusion or attention"
+    )
 
 
 class _Shifted(nn.Module):
@@ -142,18 +153,14 @@ class _Shifted(nn.Module):
 
 
 def _last_wide_layer(network: Network, inputs: Tensor) -> nn.Module:
-    """Return the last convolution whose maps have at least 6x6 positions."""
+    """Return the last block of the convolutions whose maps have at least 6x6 positions."""
     found: list[nn.Module] = []
 
     def keep(module: nn.Module, given: object, output: Tensor) -> None:
         if output.shape[-1] >= 6:
             found.append(module)
 
-    hooks = [
-        module.register_forward_hook(keep)
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
+    hooks = [block.register_forward_hook(keep) for block in network.convolutions]
     with torch.inference_mode():
         network(inputs)
     for hook in hooks:

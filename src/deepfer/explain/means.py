@@ -109,7 +109,7 @@ def mean_maps(explanations: Iterable[Explanation]) -> MeanMaps:
             e: np.mean([x.map for x in group], axis=0, dtype=np.float32) for e, group in own.items()
         },
         shares={
-            e: _mean_shares([region_shares(x.map, regions) for x in group])
+            e: _mean_shares([region_shares(x.evidence, regions) for x in group])
             for e, group in own.items()
         },
         counts={e: len(group) for e, group in own.items()},

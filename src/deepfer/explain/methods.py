@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.classify import Classifier
-from deepfer.errors import InputError, UnknownNameError
+from deepfer.errors import InputError, MissingExtraError, UnknownNameError
 from deepfer.explain.attention import density, warped, window_corners
 from deepfer.explain.occlusion import occlusion_maps
 from deepfer.explain.types import Explanation
@@ -19,6 +19,10 @@ from deepfer.media import Source, read_photo
 from deepfer.preprocess import to_pixels
 
 _THREADS = 2  # an occlusion's faces are many enough to share
+
+
+BASE_METHODS = ("occlusion", "attention")
+"""Those that need no gradients, and no more than the base install."""
 
 
 def list_methods() -> tuple[str, ...]:
@@ -42,13 +46,15 @@ def explain(
         method: One of `list_methods`.
         target: The expression to explain; the most probable one by default.
         model: A classifier or model file; the one that comes with the package by default.
-        settings: Of the method. ``occlusion``: ``patch`` (pixels, 8), ``stride`` (2) and ``fill``
-            (``"mean"``, ``"black"`` or ``"blur"``). ``integrated_gradients``: ``steps`` (32).
+        settings: Of the method. ``occlusion``: ``patch`` and ``stride`` in 48ths of the face (8,
+            2) and ``fill`` (``"mean"``, ``"black"`` or ``"blur"``). ``integrated_gradients``:
+            ``steps`` (32).
 
     Raises:
         UnknownNameError: There is no such method, or the model does not know the target.
         InputError: The crop cannot be read, settings are wrong, or the model has no attention.
         ModelFileError: The model file cannot be used.
+        MissingExtraError: The method needs gradients, and the extra ``explain`` is missing.
 
     Example:
         >>> from deepfer.explain import explain
@@ -75,6 +81,12 @@ def explain(
             f"{method} has no setting {', '.join(unknown)}; it has {', '.join(defaults) or 'none'}"
         )
     settings = {**defaults, **settings}
+    for key, value in settings.items():
+        if type(value) is not type(defaults[key]):
+            raise InputError(
+                f"{method}: {key} {value!r}: expected {type(defaults[key]).__name__} "
+                f"such as {defaults[key]!r}"
+            )
     return Explanation(
         method=method,
         target=chosen,
@@ -93,7 +105,8 @@ def _occlusion(
         def classify(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
             return np.concatenate(list(pool.map(classifier, np.array_split(faces, _THREADS))))
 
-        soft, hard = occlusion_maps(classify, face, target, **settings)
+        pixels = {key: -(-settings[key] * len(face) // 48) for key in ("patch", "stride")}
+        soft, hard = occlusion_maps(classify, face, target, fill=settings["fill"], **pixels)
     return {"map": soft, "hard": hard}
 
 
@@ -112,7 +125,10 @@ def _gradient_method(name: str) -> Callable[..., dict[str, Any]]:
     def run(
         classifier: Classifier, face: NDArray[np.uint8], target: int, **settings: Any
     ) -> dict[str, Any]:
-        gradients = import_module("deepfer.explain.gradients")  # needs torch
+        try:
+            gradients = import_module("deepfer.explain.gradients")
+        except ModuleNotFoundError:
+            raise MissingExtraError("explain") from None
         network = gradients.network_of(classifier)
         spec = classifier.info.input
         return {"map": gradients.gradient_map(name, network, face, target, spec, **settings)}

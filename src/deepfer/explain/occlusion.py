@@ -18,13 +18,15 @@ from deepfer.errors import InputError
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """uint8 (N, H, W) faces to float32 (N, K) probabilities."""
 
+_CHUNK = 512  # copies in memory at once
+
 FILLS = ("mean", "black", "blur")
 
 
-def occlude(
+def patches(
     face: NDArray[np.uint8], *, patch: int, stride: int, fill: str
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a copy of the face for every position of the patch.
+) -> list[tuple[slice, slice]]:
+    """Return every position of the patch, as rows and columns.
 
     Args:
         face: uint8 (H, W).
@@ -32,23 +34,19 @@ def occlude(
         stride: Pixels between neighbouring positions; the last row and column touch the border.
         fill: ``"mean"`` of the face, ``"black"``, or ``"blur"``: the face without its details.
 
-    Returns:
-        uint8 (P, H, W) copies, and bool (P, H, W), where each is hidden.
-
     Raises:
         InputError: The patch does not fit the face, or there is no such fill.
     """
-    height, width = face.shape
     if not 1 <= stride <= patch <= min(face.shape) or fill not in FILLS:
         raise InputError(
             f"patch {patch}, stride {stride}, fill {fill!r}: expected a patch of at most "
             f"{min(face.shape)} pixels, a stride of 1 to the patch, and one of {', '.join(FILLS)}"
         )
-    tops, lefts = (_starts(size, patch, stride) for size in (height, width))
-    hidden = np.zeros((len(tops) * len(lefts), height, width), dtype=bool)
-    for i, (top, left) in enumerate((t, x) for t in tops for x in lefts):
-        hidden[i, top : top + patch, left : left + patch] = True
-    return np.where(hidden, filling(face, fill), face), hidden
+    rows, columns = (
+        [slice(start, start + patch) for start in _starts(size, patch, stride)]
+        for size in face.shape
+    )
+    return [(row, column) for row in rows for column in columns]
 
 
 def filling(face: NDArray[np.uint8], fill: str) -> NDArray[np.uint8]:
@@ -75,19 +73,24 @@ def occlusion_maps(
         classify: The network.
         face: uint8 (H, W).
         target: Column of the explained expression.
-        patch: See `occlude`.
-        stride: See `occlude`.
-        fill: See `occlude`.
+        patch: See `patches`.
+        stride: See `patches`.
+        fill: See `patches`.
     """
-    copies, hidden = occlude(face, patch=patch, stride=stride, fill=fill)
-    found = classify(np.concatenate([face[None], copies]))
-    falls = found[0, target] - found[1:, target]
-    flips = found[1:].argmax(axis=1) != found[0].argmax()
-    soft, hard = (
-        np.tensordot(values.astype(np.float32), hidden, axes=1) / hidden.sum(axis=0)
-        for values in (falls, flips)
-    )
-    return soft.astype(np.float32), hard.astype(np.float32)
+    whole = classify(face[None])[0]
+    filled = filling(face, fill)
+    places = patches(face, patch=patch, stride=stride, fill=fill)
+    sums = np.zeros((3, *face.shape), dtype=np.float32)  # falls, flips, patches over each pixel
+    for start in range(0, len(places), _CHUNK):
+        chunk = places[start : start + _CHUNK]
+        copies = np.repeat(face[None], len(chunk), axis=0)
+        for copy, place in zip(copies, chunk, strict=True):
+            copy[place] = filled[place]
+        found = classify(copies)
+        falls, flips = whole[target] - found[:, target], found.argmax(axis=1) != whole.argmax()
+        for fall, flip, (rows, columns) in zip(falls, flips, chunk, strict=True):
+            sums[:, rows, columns] += np.array([fall, flip, 1], np.float32)[:, None, None]
+    return sums[0] / sums[2], sums[1] / sums[2]
 
 
 def _starts(size: int, patch: int, stride: int) -> list[int]:

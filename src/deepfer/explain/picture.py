@@ -66,7 +66,8 @@ def draw(explanation: Explanation, shares: dict[str, float]) -> PillowImage.Imag
         pen.text((bar, top + _SIDE + 6), "against", (0, 69, 130), text)
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     said = ", ".join(f"{name} {share:.0%}" for name, share in ranked)
-    pen.text((_MARGIN, top + _SIDE + 12), "share of the map's positive part:", _INK, text)
+    of = "share of the view" if attention else "share of the map's positive part"
+    pen.text((_MARGIN, top + _SIDE + 12), f"{of}:", _INK, text)
     pen.text((_MARGIN, top + _SIDE + 32), said, _INK, text)
     return picture
 

@@ -10,10 +10,12 @@ class Network(nn.Module, ABC):
 
     Attributes:
         input_size: Height and width of the input, in pixels.
+        convolutions: The blocks that make feature maps, in order.
         classifier: The last dense layer, features to logits.
     """
 
     input_size: int
+    convolutions: nn.Sequential
     classifier: nn.Linear
 
     @abstractmethod

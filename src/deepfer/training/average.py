@@ -17,7 +17,6 @@ from deepfer import metrics
 from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
 from deepfer.modelfile import InputSpec
-from deepfer.models import create_model
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
@@ -39,7 +38,7 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
         The description stored with the weights, with ``val_accuracy``.
 
     Raises:
-        CheckpointError: Networks or data differ, or the folder holds a run already.
+        CheckpointError: Networks, starts or data differ, or the folder holds a run already.
     """
     if (out / checkpoint.BEST).exists():
         raise CheckpointError(f"{out} holds a run already; name another folder")
@@ -52,19 +51,28 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
                     f"{source}: its {key} differs from {sources[0]}'s; "
                     "only runs of one network on the same data can be averaged"
                 )
+    recipe = from_json(description["recipe"], str(sources[0]))
+    for source, (_, other) in zip(sources, loaded, strict=True):
+        if not recipe.init or other["recipe"]["init"] != recipe.init:
+            raise CheckpointError(f"{source}: did not start from the same weights as {sources[0]}")
+        if recipe.saliency.variant != "none":
+            raise CheckpointError(f"{source}: networks of [saliency] cannot be averaged")
+    _, val = training_sets(recipe, root)
+    if val.fingerprint() != description["data"]["val"]:
+        raise CheckpointError(f"{recipe.dataset} below {root} is not the data of these runs")
     states = [network.state_dict() for network, _ in loaded]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
         for name, tensor in states[0].items()
     }
-    recipe = from_json(description["recipe"], str(sources[0]))
-    _, val = training_sets(recipe, root)
-    network = create_model(recipe.model, num_classes=len(val.expressions), **recipe.model_options)
+    network = loaded[0][0]
     network.load_state_dict(mean)
-    found = probabilities(network.eval(), val, InputSpec(**description["input"]))
+    found = probabilities(network, val, InputSpec(**description["input"]))
     confusion = metrics.confusion_matrix(
         val.labels, found.argmax(axis=1).astype(np.int64), len(val.expressions)
     )
+    for key in ("epoch", "lr", "train_loss", "train_accuracy"):
+        description.pop(key, None)
     description |= {
         "averaged": [
             from_json(other["recipe"], str(source)).fingerprint()

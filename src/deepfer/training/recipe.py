@@ -129,9 +129,27 @@ class Recipe:
         return content
 
     def fingerprint(self) -> str:
-        """Return 12 hexadecimal digits that change with any value."""
-        text = json.dumps(self.to_json(), sort_keys=True)
+        """Return 12 hexadecimal digits that change with any value that is not the default.
+
+        So a recipe keeps its fingerprint when later versions can do more.
+        """
+        plain = Recipe(model=self.model, dataset=self.dataset)
+        text = json.dumps(_changes(self.to_json(), plain.to_json()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _changes(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from the defaults; model and data set always count."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        before = plain.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            value = _changes(value, before)
+            if value:
+                found[key] = value
+        elif value != before or key in {"model", "dataset"}:
+            found[key] = value
+    return found
 
 
 def from_json(content: dict[str, Any], source: str) -> Recipe:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deepfer.classify import softmax
 from deepfer.data.base import ImageSet
 from deepfer.explain.occlusion import occlusion_maps
-from deepfer.files import replacing
+from deepfer.files import write_bytes
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
@@ -25,8 +25,6 @@ from deepfer.training.recipe import Saliency
 
 FIRST = "first"
 """Folder of the first network inside the run folder."""
-
-_MEAN = "saliency.npy"
 
 
 class SaliencyView:
@@ -39,7 +37,8 @@ class SaliencyView:
     """
 
     def __init__(self, options: Saliency, run: Path) -> None:
-        self.options, self.path = options, run / _MEAN
+        self.options = options
+        self.path = run / f"saliency-{options.patch}-{options.stride}.npy"
         self.network, description = checkpoint.load_network(run / FIRST)
         self.spec = InputSpec(**description["input"])
 
@@ -48,10 +47,9 @@ class SaliencyView:
         if self.options.variant not in {"mean", "box"} or self.path.exists():
             return
         mean = np.mean(list(self._maps(to_pixels(train.images, self.spec))), axis=0)
-        with replacing(self.path) as partial:
-            buffer = io.BytesIO()
-            np.save(buffer, mean.astype(np.float32))
-            partial.write_bytes(buffer.getvalue())
+        buffer = io.BytesIO()
+        np.save(buffer, mean.astype(np.float32))
+        write_bytes(self.path, buffer.getvalue())
 
     def __call__(self, images: ImageSet) -> ImageSet:
         """Return the images, at the network's size, as the second network sees them."""
@@ -88,7 +86,9 @@ class SaliencyView:
 
     @torch.inference_mode()
     def _classify(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return softmax(self.network(torch.from_numpy(normalize(faces, self.spec))).numpy())
+        parts = np.array_split(normalize(faces, self.spec), len(faces) // 128 + 1)
+        logits = [self.network(torch.from_numpy(part)).numpy() for part in parts]
+        return softmax(np.concatenate(logits))
 
 
 def soft_weight(values: NDArray[np.float32], keep: float) -> NDArray[np.float32]:
@@ -99,7 +99,10 @@ def soft_weight(values: NDArray[np.float32], keep: float) -> NDArray[np.float32]
 
 def hard_weight(values: NDArray[np.float32], keep: float) -> NDArray[np.float32]:
     """Return weights (H, W): 1 on the half of the pixels with the highest map, else `keep`."""
-    return np.where(values >= np.median(values), 1, keep).astype(np.float32)
+    order = np.argsort(values, axis=None, kind="stable")  # many pixels may be at zero
+    weights = np.full(values.size, keep, dtype=np.float32)
+    weights[order[values.size // 2 :]] = 1
+    return weights.reshape(values.shape)
 
 
 def dimmed(face: NDArray[np.uint8], weight: NDArray[np.float32]) -> NDArray[np.uint8]:

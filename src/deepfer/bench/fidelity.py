@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFilter
+from scipy import stats
 
 from deepfer.explain.occlusion import Classify, filling
 
@@ -53,7 +54,7 @@ def deletion_insertion(
         face: uint8 (H, W).
         values: float32 (H, W).
         target: Column of the explained expression.
-        fill: What stands where there are no pixels; see `occlude`.
+        fill: What stands where there are no pixels; see `patches`.
         steps: Parts.
 
     Returns:
@@ -69,16 +70,15 @@ def deletion_insertion(
 
 
 def area(curve: NDArray[np.float32]) -> float:
-    """Return the area under a curve over 0 to 1, by trapezoids."""
-    return float(np.mean((curve[1:] + curve[:-1]) / 2))
+    """Return the area under a curve over 0 to 1."""
+    return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
 def rank_correlation(first: Map, second: Map) -> float:
-    """Return Spearman's rank correlation of two maps; 0 where one is constant."""
-    a, b = (_ranks(values.ravel()) for values in (first, second))
-    if a.std() == 0 or b.std() == 0:
-        return 0.0
-    return float(((a - a.mean()) * (b - b.mean())).mean() / (a.std() * b.std()))
+    """Return Spearman's rank correlation of two maps; NaN where one is constant."""
+    if first.min() == first.max() or second.min() == second.max():
+        return float("nan")
+    return float(stats.spearmanr(first, second, axis=None).statistic)
 
 
 def control(name: str, face: NDArray[np.uint8], *, seed: int) -> Map:
@@ -101,10 +101,3 @@ def control(name: str, face: NDArray[np.uint8], *, seed: int) -> Map:
         return np.asarray(np.exp(-distance / (2 * 0.2**2)), dtype=np.float32)
     dy, dx = np.gradient(face.astype(np.float32))
     return np.asarray(np.hypot(dy, dx), dtype=np.float32)
-
-
-def _ranks(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return ranks from 0; equal values share their mean rank."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(count)
-    return np.asarray((ends - (count + 1) / 2)[place])
