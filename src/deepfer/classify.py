@@ -13,8 +13,12 @@ from deepfer.runtime import open_session
 
 _BATCH = 64  # larger batches leave the processor's caches
 
-DEFAULT_MODEL = Path(str(resources.files("deepfer"))) / "weights" / "deepfer_fast-fer2013.onnx"
-"""The model file that comes with the package."""
+_WEIGHTS = Path(str(resources.files("deepfer"))) / "weights"
+DEFAULT_MODEL = _WEIGHTS / "deepfer_fast-fer2013.int8.onnx"
+"""The model file that comes with the package, in 8-bit integers."""
+
+FLOAT_MODEL = _WEIGHTS / "deepfer_fast-fer2013.onnx"
+"""The same network in float32, as it was trained."""
 
 
 class Classifier:

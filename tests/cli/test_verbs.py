@@ -127,6 +127,11 @@ def test_train_export_evaluate_predict(deepfer: Run, tmp_path: Path, astronaut: 
     assert done.stderr == ""
     assert "differs from torch by" in done.stdout
     assert "mine@1" in deepfer("info", "m.onnx").stdout
+    done = deepfer("export", "run", "--to", "small.onnx", "--int8")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "small.onnx").stat().st_size < (tmp_path / "m.onnx").stat().st_size
+    done = deepfer("compare", "m.onnx", "small.onnx", "--data", "drawn")
+    assert done.returncode == 0, done.stderr
     done = deepfer("evaluate", "--data", "drawn", "--model", "m.onnx", "--out", "result")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "result" / "metrics.json").read_text())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from deepfer.data import open_dataset
 from deepfer.errors import UnknownNameError
 from deepfer.models import create_model, list_models
 from deepfer.models.base import Network
@@ -151,14 +152,14 @@ def test_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
     from deepfer.labels import BASIC_EXPRESSIONS
     from deepfer.modelfile import InputSpec, ModelInfo
     from deepfer.runtime import open_session
-    from deepfer.training.export import _to_onnx
+    from deepfer.training.export import write_model
 
     torch.manual_seed(0)
     network = create_model(name, num_classes=7).eval()
     attention = "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
     torch.nn.init.normal_(network.get_submodule(attention).weight, std=0.1)  # type: ignore[arg-type]
     info = ModelInfo("m@1", BASIC_EXPRESSIONS, InputSpec(48, 48))
-    _to_onnx(network, info, tmp_path / "m.onnx")
+    write_model(network, info, tmp_path / "m.onnx")
     x = np.random.default_rng(0).normal(size=(3, 1, 48, 48)).astype(np.float32)
     logits, theta = open_session(tmp_path / "m.onnx").run(None, {"faces": x})
     with torch.inference_mode():
@@ -167,3 +168,17 @@ def test_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
     assert expected is not None
     assert expected.std(dim=0).max() > 1e-3  # the window differs between faces
     np.testing.assert_allclose(theta, expected, atol=1e-5)
+
+
+def test_the_shipped_files_are_one_network() -> None:
+    from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL, Classifier
+
+    small, exact = Classifier(DEFAULT_MODEL), Classifier(FLOAT_MODEL)
+    assert DEFAULT_MODEL.stat().st_size < FLOAT_MODEL.stat().st_size / 3
+    assert small.info.labels == exact.info.labels
+    faces = np.asarray(open_dataset("drawn", None).load("train").images)
+    found, expected = small(faces), exact(faces)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
+    assert np.abs(found - expected).mean() < 0.02
+    windows = small.theta(faces[:8]), exact.theta(faces[:8])
+    np.testing.assert_allclose(*windows, atol=1e-4)

@@ -402,6 +402,9 @@ def export(
     ] = None,
     training_data: Annotated[str, typer.Option(help="What to say about the training data.")] = "",
     licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="In 8-bit integers: small, and fast on a CPU.")
+    ] = False,
 ) -> None:
     """Write a trained network as a model file, calibrated and compared with torch."""
     from deepfer.training.export import export as run_export
@@ -413,6 +416,7 @@ def export(
         root=root,
         training_data=training_data,
         licence=licence,
+        int8=int8,
     )
     figures = ", ".join(f"{key} {value:.4f}" for key, value in info.figures.items())
     answer(f"{to}: differs from torch by {difference:.1e}; T {info.temperature:.3f}; {figures}")
@@ -544,13 +548,13 @@ def judge(
 ) -> None:
     """Measure whether explanations are right: all methods and controls on the same faces."""
     from deepfer.bench.judge import judge as run_judge
-    from deepfer.classify import Classifier
+    from deepfer.classify import FLOAT_MODEL, Classifier
     from deepfer.data import open_dataset
     from deepfer.data.drawn import Drawn
     from deepfer.explain.means import correct_faces
     from deepfer.preprocess import to_pixels
 
-    classifier = Classifier(model)
+    classifier = Classifier(model or FLOAT_MODEL)
     size = {"size": classifier.info.input.height} if data == "drawn" else {}
     dataset = open_dataset(data, root, **size)
     images = dataset.load(split)

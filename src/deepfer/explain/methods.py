@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.classify import Classifier
+from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL, Classifier
 from deepfer.errors import InputError, MissingExtraError, UnknownNameError
 from deepfer.explain.attention import density, warped, window_corners
 from deepfer.explain.occlusion import occlusion_maps
@@ -129,11 +130,18 @@ def _gradient_method(name: str) -> Callable[..., dict[str, Any]]:
             gradients = import_module("deepfer.explain.gradients")
         except ModuleNotFoundError:
             raise MissingExtraError("explain") from None
+        if classifier.path == DEFAULT_MODEL:  # 8-bit integers have no gradients
+            classifier = _float_model()
         network = gradients.network_of(classifier)
         spec = classifier.info.input
         return {"map": gradients.gradient_map(name, network, face, target, spec, **settings)}
 
     return run
+
+
+@cache
+def _float_model() -> Classifier:
+    return Classifier(FLOAT_MODEL)
 
 
 _METHODS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = {

@@ -21,6 +21,7 @@ from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.build import training_sets
+from deepfer.training.quantize import CALIBRATION_FACES, quantize
 from deepfer.training.recipe import from_json
 
 TOLERANCE = 1e-4
@@ -34,6 +35,7 @@ def export(
     root: Path | None,
     training_data: str = "",
     licence: str = "",
+    int8: bool = False,
 ) -> tuple[ModelInfo, float]:
     """Write a model file.
 
@@ -47,6 +49,7 @@ def export(
         root: Folder that holds the data set it was trained on.
         training_data: What to say about it; the data set's name by default.
         licence: Terms of the weights.
+        int8: Write the 8-bit form; its temperature and figures are its own.
 
     Returns:
         What the file says about itself, and the largest difference from torch's logits.
@@ -64,7 +67,7 @@ def export(
             f"{source}: its faces were weighted by another network, which a model file cannot "
             "hold; measure it with `deepfer bench`"
         )
-    _, val = training_sets(recipe, root)
+    train, val = training_sets(recipe, root)
     spec = InputSpec(**description["input"])
     pixels = to_pixels(val.images, spec)
     if val.fingerprint() != description["data"]["val"]:
@@ -92,6 +95,11 @@ def export(
                 f"{source}: the exported network differs from torch by {difference:.1e}, "
                 f"more than {TOLERANCE:.0e}; report this with the run folder"
             )
+        if int8:
+            order = np.random.default_rng(0).permutation(len(train))[:CALIBRATION_FACES]
+            quantize(partial, to_pixels(train.take(np.sort(order)).images, spec), spec)
+            _set_metadata(partial, info)
+            logits = Classifier(partial).logits(pixels)
         info = _calibrated(info, logits, val.labels)
         _set_metadata(partial, info)
     return info, difference
