@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import Run
-from deepfer.classify import DEFAULT_MODEL
+from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.modelfile import ModelInfo
 
@@ -262,7 +262,7 @@ class TestModelFiles:
     def test_another_label_order_gives_the_same_answer(
         self, deepfer: Run, astronaut: Path, tmp_path: Path
     ) -> None:
-        model = onnx.load(str(DEFAULT_MODEL))
+        model = onnx.load(str(FLOAT_MODEL))
         metadata = {p.key: p.value for p in model.metadata_props}
         info = ModelInfo.from_metadata(metadata, "")
         weight, bias = _classifier(model)
@@ -281,7 +281,7 @@ class TestModelFiles:
         )
         onnx.helper.set_model_props(model, changed.to_metadata())
         onnx.save(model, str(tmp_path / "other.onnx"))
-        own = deepfer("predict", astronaut, "--json")
+        own = deepfer("predict", astronaut, "--json", "--model", FLOAT_MODEL)
         other = deepfer("predict", astronaut, "--json", "--model", "other.onnx")
         ours, theirs = (json.loads(d.stdout)["faces"][0]["probabilities"] for d in (own, other))
         assert list(theirs) == [str(e) for e in BASIC_EXPRESSIONS]

@@ -118,7 +118,7 @@ def test_the_judge(tmp_path: Path, deepfer: Run) -> None:
     names = [row["map"] for row in rows]
     assert names[:2] == ["occlusion", "attention"]
     assert sum("control" in name for name in names) == 4
-    assert len(table.splitlines()) == len(rows) + 2
+    assert len(table.splitlines()) == len(rows) + 4
     for row in rows:
         for key, value in row.items():
             if "deletion" in key or "insertion" in key or "true regions" in key:

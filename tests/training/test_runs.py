@@ -130,9 +130,9 @@ def test_teachers_that_look_once_agree_where_nothing_changes(
     loss = {
         n: metrics(tmp_path / n)[-1]["train_loss"] for n in ("always", "once", "moved", "blended")
     }
-    assert float(loss["always"]) == pytest.approx(float(loss["once"]), rel=1e-3)
-    assert float(loss["moved"]) != pytest.approx(float(loss["once"]), rel=1e-3)
-    assert float(loss["blended"]) != pytest.approx(float(loss["once"]), rel=1e-3)
+    assert float(loss["always"]) == pytest.approx(float(loss["once"]), rel=1e-6)
+    assert float(loss["moved"]) != pytest.approx(float(loss["once"]), rel=1e-5)
+    assert float(loss["blended"]) != pytest.approx(float(loss["once"]), rel=1e-5)
 
 
 def test_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
