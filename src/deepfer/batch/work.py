@@ -15,9 +15,8 @@ from deepfer.pipeline import Recognizer
 from deepfer.types import Prediction
 from deepfer.video.analysis import analyse
 from deepfer.video.frames import VideoFile
-from deepfer.video.rows import columns, rows
+from deepfer.video.rows import arrow_schema, arrow_table, rows
 
-_KINDS = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _ERRORS = pa.schema([("source", pa.string()), ("error", pa.string())])
 
 
@@ -38,8 +37,7 @@ class Worker:
             min_face=options.min_face,
             detect_size=options.detect_size,
         )
-        labels = self._recognizer.labels
-        self._schema = pa.schema([(name, _KINDS[k]) for name, k in columns(labels).items()])
+        self._schema = arrow_schema(self._recognizer.labels)
 
     def __call__(self, partition: int) -> None:
         """Do one partition, unless it is done."""
@@ -93,9 +91,7 @@ def _rounded(probabilities: dict[Expression, float]) -> list[float]:
 
 
 def _write(lines: list[Any], schema: pa.Schema, path: Path) -> None:
-    data = zip(*lines, strict=True) if lines else ([] for _ in schema)
-    table = pa.table(dict(zip(schema.names, data, strict=True)), schema)
     with replacing(path) as partial:
-        pq.write_table(table, partial)
+        pq.write_table(arrow_table(lines, schema), partial)
         with partial.open("rb") as file:
             os.fsync(file.fileno())

@@ -17,6 +17,7 @@ from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError
 from deepfer.evaluation.run import measured
 from deepfer.modelfile import InputSpec
+from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
 from deepfer.training.loop import train
@@ -59,7 +60,8 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         shown = test
         if recipe is not None and recipe.saliency.variant != "none":
             shown = SaliencyView(recipe.saliency, folder / "run")(test)
-        found = probabilities(network, shown, InputSpec(**description["input"]))
+        spec = InputSpec(**description["input"])
+        found = probabilities(network, to_pixels(shown.images, spec), spec)
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(row.method, labels, found, test, what, {})
     if test.sequences is not None:

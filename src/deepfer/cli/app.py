@@ -25,6 +25,33 @@ app.add_typer(data_app, name="data")
 Root = Annotated[
     Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
 ]
+ModelFile = Annotated[
+    Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+]
+Detect = Annotated[
+    bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
+]
+MinScore = Annotated[
+    float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
+]
+MinFace = Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")]
+DetectSize = Annotated[
+    int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
+]
+Changes = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
+]
+Data = Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")]
+Split = Annotated[str, typer.Option(help="train, val, test or all.")]
+ProtocolName = Annotated[
+    Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
+]
+Fold = Annotated[int, typer.Option(min=0, help="The protocol's fold.")]
+SplitSeed = Annotated[int, typer.Option(min=0, help="What the protocol draws.")]
+ExcludeFaults = Annotated[
+    bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -55,19 +82,11 @@ def predict(
     out: Annotated[
         Optional[Path], typer.Option(help="Write annotated copies into this folder.")
     ] = None,
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
-    detect: Annotated[
-        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
-    ] = True,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
-    ] = 0.75,
-    min_face: Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")] = 0,
-    detect_size: Annotated[
-        int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
-    ] = 640,
+    model: ModelFile = None,
+    detect: Detect = True,
+    min_score: MinScore = 0.75,
+    min_face: MinFace = 0,
+    detect_size: DetectSize = 640,
     workers: Annotated[
         Optional[int], typer.Option(min=1, help="Photos prepared at once; default: all cores.")
     ] = None,
@@ -130,12 +149,8 @@ def video(
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out videos whose files are all there.")
     ] = False,
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
-    ] = 0.75,
+    model: ModelFile = None,
+    min_score: MinScore = 0.75,
     detect_size: Annotated[
         int, typer.Option(min=64, help="Long side at which frames are searched (pixels).")
     ] = 640,
@@ -185,19 +200,11 @@ def batch(
     ] = None,
     partition: Annotated[int, typer.Option(min=1, help="Inputs per partition.")] = 256,
     every: Annotated[str, typer.Option(help="Time between frames of videos; 0 for all.")] = "1s",
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
-    detect: Annotated[
-        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
-    ] = True,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
-    ] = 0.75,
-    min_face: Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")] = 0,
-    detect_size: Annotated[
-        int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
-    ] = 640,
+    model: ModelFile = None,
+    detect: Detect = True,
+    min_score: MinScore = 0.75,
+    min_face: MinFace = 0,
+    detect_size: DetectSize = 640,
 ) -> None:
     """Recognise many photos and videos into Parquet; the same command goes on after a stop."""
     from deepfer.batch.engines import list_engines, run
@@ -248,12 +255,8 @@ def explain(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per face.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("explained"),
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
-    detect: Annotated[
-        bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
-    ] = True,
+    model: ModelFile = None,
+    detect: Detect = True,
     set_: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -315,10 +318,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
     root: Root = None,
     out: Annotated[Optional[Path], typer.Option(help="Run folder; runs/RECIPE by default.")] = None,
-    set_: Annotated[
-        Optional[list[str]],
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
-    ] = None,
+    set_: Changes = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Train a network as a recipe says. The same command works under torchrun."""
@@ -377,10 +377,7 @@ def tune(
     repeats: Annotated[
         int, typer.Option(min=1, help="Trainings per trial, over seeds and folds.")
     ] = 1,
-    set_: Annotated[
-        Optional[list[str]],
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
-    ] = None,
+    set_: Changes = None,
 ) -> None:
     """Search recipe values on validation. The same command goes on where it was stopped."""
     from deepfer.bench.tune import Search, parse_space
@@ -422,18 +419,6 @@ def export(
     answer(f"{to}: differs from torch by {difference:.1e}; T {info.temperature:.3f}; {figures}")
 
 
-Data = Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")]
-Split = Annotated[str, typer.Option(help="train, val, test or all.")]
-ProtocolName = Annotated[
-    Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
-]
-Fold = Annotated[int, typer.Option(min=0, help="The protocol's fold.")]
-SplitSeed = Annotated[int, typer.Option(min=0, help="What the protocol draws.")]
-ExcludeFaults = Annotated[
-    bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
-]
-
-
 def _side(
     data: str,
     root: Path | None,
@@ -463,9 +448,7 @@ def evaluate(
     data: Data,
     root: Root = None,
     split: Split = "test",
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
+    model: ModelFile = None,
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
@@ -536,9 +519,7 @@ def judge(
     data: Data = "drawn",
     root: Root = None,
     split: Split = "test",
-    model: Annotated[
-        Optional[Path], typer.Option(help="A model file; the shipped one by default.")
-    ] = None,
+    model: ModelFile = None,
     per_expression: Annotated[
         int, typer.Option(min=1, help="At most so many faces of each expression.")
     ] = 10,

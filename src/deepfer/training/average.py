@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from deepfer import metrics
-from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
 from deepfer.modelfile import InputSpec
 from deepfer.models.base import Network
@@ -67,7 +66,8 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
     }
     network = loaded[0][0]
     network.load_state_dict(mean)
-    found = probabilities(network, val, InputSpec(**description["input"]))
+    spec = InputSpec(**description["input"])
+    found = probabilities(network, to_pixels(val.images, spec), spec)
     confusion = metrics.confusion_matrix(
         val.labels, found.argmax(axis=1).astype(np.int64), len(val.expressions)
     )
@@ -90,9 +90,16 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
 
 
 @torch.inference_mode()
-def probabilities(network: Network, images: ImageSet, spec: InputSpec) -> NDArray[np.float32]:
-    """Return a network's probabilities (N, K) in float32; it must be in eval mode."""
-    pixels = to_pixels(images.images, spec)
+def probabilities(
+    network: Network, pixels: NDArray[np.uint8], spec: InputSpec
+) -> NDArray[np.float32]:
+    """Return a network's probabilities (N, K) in float32; it must be in eval mode.
+
+    Args:
+        network: On the CPU.
+        pixels: uint8 (N, H, W), at the network's size.
+        spec: Its input contract.
+    """
     rows = [
         torch.softmax(network(torch.from_numpy(normalize(part, spec))), dim=1).numpy()
         for part in np.array_split(pixels, max(1, len(pixels) // 128))

@@ -11,16 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from deepfer.classify import softmax
 from deepfer.data.base import ImageSet
 from deepfer.explain.occlusion import occlusion_maps
 from deepfer.files import write_bytes
 from deepfer.modelfile import InputSpec
-from deepfer.preprocess import normalize, to_pixels
+from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
+from deepfer.training.average import probabilities
 from deepfer.training.recipe import Saliency
 
 FIRST = "first"
@@ -84,11 +83,8 @@ class SaliencyView:
             positive = np.maximum(soft, 0)
             yield np.asarray(positive / max(float(positive.max()), 1e-9), dtype=np.float32)
 
-    @torch.inference_mode()
     def _classify(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        parts = np.array_split(normalize(faces, self.spec), len(faces) // 128 + 1)
-        logits = [self.network(torch.from_numpy(part)).numpy() for part in parts]
-        return softmax(np.concatenate(logits))
+        return probabilities(self.network, faces, self.spec)
 
 
 def soft_weight(values: NDArray[np.float32], keep: float) -> NDArray[np.float32]:

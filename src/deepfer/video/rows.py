@@ -48,6 +48,18 @@ def columns(labels: Sequence[Expression]) -> dict[str, type]:
     }
 
 
+def arrow_schema(labels: Sequence[Expression]) -> pa.Schema:
+    """Return `columns` as Arrow knows them."""
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    return pa.schema([(name, kinds[kind]) for name, kind in columns(labels).items()])
+
+
+def arrow_table(lines: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Return rows, possibly none, as an Arrow table."""
+    data = zip(*lines, strict=True) if lines else ([] for _ in schema)
+    return pa.table(dict(zip(schema.names, data, strict=True)), schema)
+
+
 def rows(source: str, found: FrameFaces) -> Iterator[list[Any]]:
     """Yield one row per face."""
     for face in found.faces:
@@ -123,14 +135,12 @@ def _json_lines(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
-    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in columns(labels).items()])
+    schema = arrow_schema(labels)
     waiting: list[list[Any]] = []
     with pq.ParquetWriter(path, schema) as writer:
 
         def flush() -> None:
-            data = dict(zip(schema.names, zip(*waiting, strict=True), strict=True))
-            writer.write_table(pa.table(data, schema))
+            writer.write_table(arrow_table(waiting, schema))
             waiting.clear()
 
         def write(source: str, found: FrameFaces) -> None:
