@@ -11,6 +11,7 @@ from deepfer.bench.table import Cell, load_table
 from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError
 from deepfer.training import checkpoint
+from deepfer.training.build import training_sets
 from deepfer.training.export import export
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, Saliency, load_recipe
@@ -66,9 +67,10 @@ def test_variants(variant: str, recipe: Recipe, tmp_path: Path) -> None:
     own = replace(recipe, saliency=replace(recipe.saliency, variant=variant))
     train(own, root=None, run=tmp_path)
     assert (tmp_path / FIRST / checkpoint.BEST).exists()
-    assert (tmp_path / "saliency-24-24.npy").exists() == (variant in {"mean", "box"})
+    train_set, _ = training_sets(own, None)
+    assert list((tmp_path / FIRST).glob(f"saliency-24-24-{train_set.fingerprint()}.npz"))
     images = open_dataset("drawn", None, per_class=3).load("test")
-    view = SaliencyView(own.saliency, tmp_path)
+    view = SaliencyView(own.saliency, tmp_path / FIRST, train_set)
     seen = view(images)
     assert seen.ids == images.ids
     assert np.asarray(seen.images).shape == (56, 48, 48)
@@ -82,14 +84,23 @@ def test_variants(variant: str, recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_a_row_with_saliency(tmp_path: Path) -> None:
+    row = '[[rows]]\nmethod = "{}"\nprotocol = "random"\nrecipe = "drawn_deep_emotion"\nset = {}\n'
+    saliency = ["saliency.variant=box", "saliency.patch=24", "saliency.stride=24"]
     (tmp_path / "t.toml").write_text(
-        'title = "t"\ndataset = "drawn"\n[[rows]]\nmethod = "m"\nprotocol = "random"\n'
-        'recipe = "drawn_deep_emotion"\n'
-        'set = ["epochs=1", "saliency.variant=box", "saliency.patch=24", "saliency.stride=24"]\n'
+        'title = "t"\ndataset = "drawn"\n'
+        + row.format("plain", ["epochs=1"])
+        + row.format("box", ["epochs=1", *saliency])
     )
     table = load_table(str(tmp_path / "t.toml"))
-    run_cell(table, Cell(table.rows[0], 0, 0), root=None, results=tmp_path)
-    assert (Cell(table.rows[0], 0, 0).folder(tmp_path) / "metrics.json").exists()
+    plain, boxed = (Cell(row, 0, 0) for row in table.rows)
+    for name, runs in (("alone", [boxed]), ("together", [plain, boxed])):
+        for cell in runs:
+            run_cell(table, cell, root=None, results=tmp_path / name)
+    alone, together = (boxed.folder(tmp_path / name) for name in ("alone", "together"))
+    assert (alone / "run" / FIRST).exists()
+    assert not (together / "run" / FIRST).exists()  # the plain row's network looked first
+    same = [(folder / "predictions.csv").read_text() for folder in (alone, together)]
+    assert same[0] == same[1]
 
 
 def test_without_saliency_nothing_is_trained_twice(recipe: Recipe, tmp_path: Path) -> None:

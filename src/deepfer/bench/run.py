@@ -6,6 +6,7 @@ done again, an unfinished one is resumed, so that a table can be stopped at any 
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
 from deepfer.training.loop import train
-from deepfer.training.recipe import from_json
-from deepfer.training.saliency import SaliencyView
+from deepfer.training.recipe import Recipe, Saliency, from_json
+from deepfer.training.saliency import FIRST, SaliencyView
 
 
 def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> None:
@@ -44,8 +45,10 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
+    first = None
     if recipe is not None:
-        train(recipe, root=root, run=folder / "run", resume=True)
+        first = _first(table, cell, recipe, results)
+        train(recipe, root=root, run=folder / "run", resume=True, first=first)
     split = table.protocol(row).split(root, seed=cell.seed, fold=cell.fold)
     test = split.sides["test"]
     if row.floor:
@@ -59,7 +62,8 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
             raise CheckpointError(f"{row.method}: its network does not know {', '.join(strange)}")
         shown = test
         if recipe is not None and recipe.saliency.variant != "none":
-            shown = SaliencyView(recipe.saliency, folder / "run")(test)
+            first = first or folder / "run" / FIRST
+            shown = SaliencyView(recipe.saliency, first, split.sides["train"])(test)
         spec = InputSpec(**description["input"])
         found = probabilities(network, to_pixels(shown.images, spec), spec)
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
@@ -73,6 +77,18 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     # metrics.json last: it says that the cell is finished
     outcome.write(folder, {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split)})
     (folder / "run" / checkpoint.LAST).unlink(missing_ok=True)
+
+
+def _first(table: Table, cell: Cell, recipe: Recipe, results: Path) -> Path | None:
+    """Return the finished run that a recipe with saliency builds on, where the table has it."""
+    if recipe.saliency.variant == "none":
+        return None
+    plain = replace(recipe, saliency=Saliency())
+    for row in table.rows:
+        if row.recipe and table.recipe(row, cell.seed, cell.fold) == plain:
+            folder = Cell(row, cell.seed, cell.fold).folder(results)
+            return folder / "run" if (folder / "metrics.json").exists() else None
+    return None
 
 
 def require_weights(table: Table, rows: Sequence[Row]) -> None:

@@ -47,6 +47,7 @@ def train(
     run: Path,
     resume: bool = False,
     after_epoch: AfterEpoch = lambda row: None,
+    first: Path | None = None,
 ) -> dict[str, Any] | None:
     """Train one network and leave a run folder that says all about it.
 
@@ -61,6 +62,8 @@ def train(
             an interruption, since every epoch draws its randomness from the seed and its number.
         after_epoch: Called with each epoch's row of ``metrics.csv``, once it is safe on disk; may
             end the training with an exception.
+        first: For a recipe with saliency: the finished run of the network that looks first. By
+            default it is trained in ``first`` inside the run folder.
 
     Returns:
         The description of the best epoch, as stored in ``best.safetensors``; None on processes
@@ -71,10 +74,11 @@ def train(
             recipe or other data (with it).
         DataError: The data cannot be read.
     """
-    if recipe.saliency.variant != "none":  # the network that looks first
-        train(replace(recipe, saliency=Saliency()), root=root, run=run / FIRST, resume=True)
+    if recipe.saliency.variant != "none" and first is None:
+        first = run / FIRST
+        train(replace(recipe, saliency=Saliency()), root=root, run=first, resume=True)
     with processes() as process:
-        return _Run(recipe, root, run, process, after_epoch).go(resume)
+        return _Run(recipe, root, run, process, after_epoch, first).go(resume)
 
 
 class _Run:
@@ -87,6 +91,7 @@ class _Run:
         folder: Path,
         process: Process,
         after_epoch: AfterEpoch,
+        first: Path | None,
     ) -> None:
         self.recipe, self.folder, self.process = recipe, folder, process
         self.after_epoch = after_epoch
@@ -97,9 +102,8 @@ class _Run:
                 "get it, or pass --set loss.votes=0"
             )
         self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
-        if recipe.saliency.variant != "none":
-            view = SaliencyView(recipe.saliency, folder)
-            view.learn(train_set)
+        if first is not None:
+            view = SaliencyView(recipe.saliency, first, train_set)
             train_set, val_set = view(train_set), view(val_set)
         self.labels = train_set.expressions
         torch.manual_seed(recipe.seed)

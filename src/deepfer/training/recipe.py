@@ -93,8 +93,8 @@ class Saliency:
 
     variant: Literal["none", "mean", "box", "soft", "hard"] = "none"
     keep: Share = 0.25  # what is left of the contrast where the map is lowest
-    patch: Annotated[int, Field(ge=1)] = 12  # of the occlusion, in pixels
-    stride: Annotated[int, Field(ge=1)] = 6
+    patch: Annotated[int, Field(ge=1)] = 16  # of the occlusion, in pixels
+    stride: Annotated[int, Field(ge=1)] = 8
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

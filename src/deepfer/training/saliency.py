@@ -6,8 +6,8 @@ explain the expression that it finds itself, so that a test image's label is nev
 """
 
 import io
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ from deepfer.training.average import probabilities
 from deepfer.training.recipe import Saliency
 
 FIRST = "first"
-"""Folder of the first network inside the run folder."""
+"""Folder of the first network inside the run folder, unless another is named."""
+
+_LEVELS = 255  # of the kept maps; float32 would fill a disk with a hundred folds
 
 
 class SaliencyView:
@@ -31,60 +33,63 @@ class SaliencyView:
 
     Args:
         options: The table.
-        run: The run folder; holds the first network's run and, once `learn` has run, the
-            training faces' mean map.
+        first: The run folder of the network that looks first. Its maps are kept there, one file
+            per set of images, since they take as long as the training.
+        train: The training images, whose mean map some variants use.
     """
 
-    def __init__(self, options: Saliency, run: Path) -> None:
-        self.options = options
-        self.path = run / f"saliency-{options.patch}-{options.stride}.npy"
-        self.network, description = checkpoint.load_network(run / FIRST)
+    def __init__(self, options: Saliency, first: Path, train: ImageSet) -> None:
+        self.options, self.first, self.train = options, first, train
+        self.network, description = checkpoint.load_network(first)
         self.spec = InputSpec(**description["input"])
-
-    def learn(self, train: ImageSet) -> None:
-        """Compute the mean map of the training faces, where the variant needs it."""
-        if self.options.variant not in {"mean", "box"} or self.path.exists():
-            return
-        mean = np.mean(list(self._maps(to_pixels(train.images, self.spec))), axis=0)
-        buffer = io.BytesIO()
-        np.save(buffer, mean.astype(np.float32))
-        write_bytes(self.path, buffer.getvalue())
 
     def __call__(self, images: ImageSet) -> ImageSet:
         """Return the images, at the network's size, as the second network sees them."""
         pixels = to_pixels(images.images, self.spec)
         keep = self.options.keep
-        variant = self.options.variant
-        if variant == "box":
-            top, bottom, left, right = box(np.load(self.path))
+        if self.options.variant == "box":
+            top, bottom, left, right = box(self.mean)
             return replace(images, images=to_pixels(pixels[:, top:bottom, left:right], self.spec))
-        if variant == "mean":
-            weights: Iterator[NDArray[np.float32]] | list[NDArray[np.float32]]
-            weights = [soft_weight(np.load(self.path), keep)] * len(pixels)
+        if self.options.variant == "mean":
+            weights = [soft_weight(self.mean, keep)] * len(pixels)
         else:
-            weight = soft_weight if variant == "soft" else hard_weight
-            weights = (weight(values, keep) for values in self._maps(pixels))
+            weight = soft_weight if self.options.variant == "soft" else hard_weight
+            weights = [weight(values, keep) for values in self._maps(images)]
         shown = [dimmed(face, own) for face, own in zip(pixels, weights, strict=True)]
         return replace(images, images=np.stack(shown))
 
-    def _maps(self, pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-        """Yield the positive part of each face's occlusion map, its highest value 1."""
-        options = self.options
-        for face in pixels:
+    @cached_property
+    def mean(self) -> NDArray[np.float32]:
+        """The mean map of the training images, float32 (H, W)."""
+        return np.asarray(self._maps(self.train).mean(axis=0), dtype=np.float32)
+
+    def _maps(self, images: ImageSet) -> NDArray[np.float32]:
+        """Return the positive part of each face's occlusion map, its highest value 1."""
+        patch, stride = self.options.patch, self.options.stride
+        path = self.first / f"saliency-{patch}-{stride}-{images.fingerprint()}.npz"
+        if path.exists():
+            with np.load(path) as kept:
+                return _unit(kept["maps"])
+        maps = []
+        for face in to_pixels(images.images, self.spec):
             target = int(self._classify(face[None])[0].argmax())
             soft, _ = occlusion_maps(
-                self._classify,
-                face,
-                target,
-                patch=options.patch,
-                stride=options.stride,
-                fill="mean",
+                self._classify, face, target, patch=patch, stride=stride, fill="mean"
             )
             positive = np.maximum(soft, 0)
-            yield np.asarray(positive / max(float(positive.max()), 1e-9), dtype=np.float32)
+            maps.append(positive / max(float(positive.max()), 1e-9))
+        levels = np.round(np.stack(maps) * _LEVELS).astype(np.uint8)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, maps=levels)
+        write_bytes(path, buffer.getvalue())
+        return _unit(levels)
 
     def _classify(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         return probabilities(self.network, faces, self.spec)
+
+
+def _unit(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(levels / _LEVELS, dtype=np.float32)
 
 
 def soft_weight(values: NDArray[np.float32], keep: float) -> NDArray[np.float32]:
