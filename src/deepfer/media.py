@@ -21,13 +21,14 @@ MAX_PIXELS = 178_956_970
 Source: TypeAlias = str | Path | bytes | PillowImage.Image | Image
 
 
-def read_photo(source: Source, name: str | None = None) -> Image:
+def read_photo(source: Source, name: str | None = None, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode one photo.
 
     Args:
         source: A path, the bytes of an image file, a Pillow image, or uint8 pixels (H, W) or
             (H, W, 3) RGB, which are returned as they are.
         name: What error messages call it; the path by default.
+        max_pixels: Larger pictures are refused before they are decoded.
 
     Returns:
         uint8 (H, W) or (H, W, 3) RGB, turned upright as its EXIF data says. Transparent parts
@@ -41,10 +42,10 @@ def read_photo(source: Source, name: str | None = None) -> Image:
     name = name or source_name(source)
     try:
         if isinstance(source, PillowImage.Image):
-            return _to_array(source)
+            return _to_array(source, max_pixels)
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
         with PillowImage.open(file) as picture:
-            return _to_array(picture)
+            return _to_array(picture, max_pixels)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -52,7 +53,7 @@ def read_photo(source: Source, name: str | None = None) -> Image:
     except PermissionError:
         raise InputError(f"{name}: may not be read; change its permissions") from None
     except PillowImage.DecompressionBombError:
-        raise InputError(f"{name}: more than {MAX_PIXELS:,} pixels; make it smaller") from None
+        raise InputError(f"{name}: more than {max_pixels:,} pixels; make it smaller") from None
     except UnidentifiedImageError:
         empty = len(source) == 0 if isinstance(source, bytes) else Path(source).stat().st_size == 0  # type: ignore[arg-type]
         found = "the file is empty" if empty else "not an image that can be read"
@@ -114,8 +115,8 @@ def _checked_array(pixels: Image) -> Image:
     return pixels
 
 
-def _to_array(picture: PillowImage.Image) -> Image:
-    if picture.width * picture.height > MAX_PIXELS:
+def _to_array(picture: PillowImage.Image, max_pixels: int) -> Image:
+    if picture.width * picture.height > max_pixels:
         raise PillowImage.DecompressionBombError
     upright = ImageOps.exif_transpose(picture)
     if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):

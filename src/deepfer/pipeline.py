@@ -5,7 +5,7 @@ Only this file knows the order of the stages; the stages do not know each other.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ from deepfer.classify import Classifier
 from deepfer.detect import FaceDetector, whole_picture
 from deepfer.errors import InputError
 from deepfer.labels import Expression
-from deepfer.media import Source, read_photo, source_name
+from deepfer.media import MAX_PIXELS, Source, read_photo, source_name
 from deepfer.preprocess import to_pixels
 from deepfer.types import Face, FaceExpression, Image, Prediction
 
@@ -27,8 +27,16 @@ _GROUP = 16  # photos whose faces are classified together
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A photo after detection: its faces and their network pixels."""
+class Prepared:
+    """A photo after detection.
+
+    Attributes:
+        source: What the result calls it.
+        width: Pixels.
+        height: Pixels.
+        faces: Best detector score first.
+        pixels: uint8 (N, H, W), the faces as the network sees them.
+    """
 
     source: str
     width: int
@@ -46,6 +54,7 @@ class Recognizer:
         min_score: Faces whose detector score (0 to 1) is below are left out.
         min_face: Faces narrower than this many pixels are left out.
         detect_size: Long side in pixels at which photos are searched; see `FaceDetector`.
+        max_pixels: Larger photos are refused before they are decoded.
 
     Attributes:
         classifier: What classifies the face crops.
@@ -70,12 +79,13 @@ class Recognizer:
         min_score: float = 0.75,
         min_face: int = 0,
         detect_size: int = 640,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.classifier = Classifier(None if model is None else Path(model))
         self.find: Callable[[Image], list[Face]] = (
             FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture
         )
-        self._min_face = min_face
+        self._min_face, self._max_pixels = min_face, max_pixels
         self.detect_size = detect_size
 
     @property
@@ -98,7 +108,7 @@ class Recognizer:
         Raises:
             InputError: The photo cannot be read.
         """
-        return self._classify([self._prepare(source)])[0]
+        return self.classify([self.prepare(source)])[0]
 
     def recognize_crops(self, source: Source) -> tuple[Prediction, NDArray[np.uint8]]:
         """Recognise all faces of one photo, and return them as the network saw them.
@@ -109,8 +119,8 @@ class Recognizer:
         Returns:
             The prediction, and uint8 (N, H, W) aligned gray faces in its order.
         """
-        prepared = self._prepare(source)
-        return self._classify([prepared])[0], prepared.pixels
+        prepared = self.prepare(source)
+        return self.classify([prepared])[0], prepared.pixels
 
     def recognize_many(
         self, sources: Iterable[Source], *, workers: int | None = None
@@ -130,26 +140,35 @@ class Recognizer:
         pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
         try:
             waiting = iter(sources)
-            queue: deque[Future[_Prepared | InputError]] = deque(
+            queue: deque[Future[Prepared | InputError]] = deque(
                 pool.submit(self._try, source) for source in islice(waiting, 2 * _GROUP)
             )
             while queue:
                 group = [queue.popleft().result() for _ in range(min(len(queue), _GROUP))]
                 queue.extend(pool.submit(self._try, s) for s in islice(waiting, len(group)))
-                done = iter(self._classify([p for p in group if isinstance(p, _Prepared)]))
+                done = iter(self.classify([p for p in group if isinstance(p, Prepared)]))
                 for item in group:
-                    yield next(done) if isinstance(item, _Prepared) else item
+                    yield next(done) if isinstance(item, Prepared) else item
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _try(self, source: Source) -> _Prepared | InputError:
+    def _try(self, source: Source) -> Prepared | InputError:
         try:
-            return self._prepare(source)
+            return self.prepare(source)
         except InputError as error:
             return error
 
-    def _prepare(self, source: Source) -> _Prepared:
-        photo = read_photo(source)
+    def prepare(self, source: Source, name: str | None = None) -> Prepared:
+        """Do the first half of `recognize`, up to the faces; threads may do it side by side.
+
+        Args:
+            source: As for `recognize`.
+            name: What the result calls the photo; the path by default.
+
+        Raises:
+            InputError: The photo cannot be read.
+        """
+        photo = read_photo(source, name, max_pixels=self._max_pixels)
         faces = [face for face in self.find(photo) if face.box[2] >= self._min_face]
         spec = self.classifier.info.input
         crops = [
@@ -157,10 +176,10 @@ class Recognizer:
             for face in faces
         ]
         height, width = photo.shape[:2]
-        return _Prepared(source_name(source), width, height, faces, to_pixels(crops, spec))
+        return Prepared(name or source_name(source), width, height, faces, to_pixels(crops, spec))
 
-    def _classify(self, photos: list[_Prepared]) -> list[Prediction]:
-        """Classify the faces of several photos in one go."""
+    def classify(self, photos: Sequence[Prepared]) -> list[Prediction]:
+        """Do the second half of `recognize` for several photos in one go."""
         if not photos:
             return []
         probabilities = self.classifier(np.concatenate([photo.pixels for photo in photos]))

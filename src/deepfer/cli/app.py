@@ -8,6 +8,7 @@ import typer
 from deepfer import __version__
 from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
 from deepfer.cli.data import app as data_app
+from deepfer.cli.service import live, serve
 from deepfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
+app.command()(live)
+app.command()(serve)
 
 Root = Annotated[
     Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)

@@ -84,6 +84,7 @@ _EXTRAS = {
     "tune": {"optuna"},
     "explain": {"captum"},
     "video": {"av", "pyarrow"},
+    "serve": {"fastapi", "uvicorn", "starlette", "prometheus_client", "python_multipart"},
     "batch": {"ray"},
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 
@@ -17,10 +18,8 @@ from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
 from deepfer.types import Face, FaceExpression, Image
-from deepfer.video.frames import Frame, VideoFile
+from deepfer.video.frames import Frame
 from deepfer.video.tracking import Smoother, Tracker
-
-_GROUP = 8  # frames that are classified together
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,15 @@ class FrameFaces:
     faces: tuple[TrackedFace, ...]
 
 
+class FrameSource(Protocol):
+    """What gives frames: a video file, or a camera's newest ones."""
+
+    def frames(self, *, every: float, start: float, end: float | None) -> Iterator[Frame]:
+        """Yield frames in the order of their times; see `VideoFile.frames`."""
+
+
 def analyse(
-    video: VideoFile,
+    video: FrameSource,
     recognizer: Recognizer,
     *,
     every: float = 0.0,
@@ -65,17 +71,19 @@ def analyse(
     end: float | None = None,
     smoothing: float = 0.4,
     workers: int | None = None,
+    group: int = 8,
 ) -> Iterator[FrameFaces]:
     """Yield every frame with its faces.
 
     Args:
-        video: An open video.
+        video: An open video or camera.
         recognizer: What finds and classifies faces.
         every: As for `VideoFile.frames`.
         start: As for `VideoFile.frames`.
         end: As for `VideoFile.frames`.
         smoothing: Seconds; see `Smoother`.
         workers: Frames that are searched at the same time; the number of cores by default.
+        group: Frames that are classified together; twice as many are read ahead.
 
     Raises:
         InputError: The video holds no frame that can be decoded.
@@ -92,21 +100,21 @@ def analyse(
 
     try:
         queue: deque[Future[tuple[Frame, Image, list[Face]]]] = deque(
-            pool.submit(search, frame) for frame in islice(frames, 2 * _GROUP)
+            pool.submit(search, frame) for frame in islice(frames, 2 * group)
         )
         while queue:
-            group = [queue.popleft().result() for _ in range(min(len(queue), _GROUP))]
-            queue.extend(pool.submit(search, frame) for frame in islice(frames, len(group)))
+            batch = [queue.popleft().result() for _ in range(min(len(queue), group))]
+            queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
             spec = recognizer.classifier.info.input
             crops = [
                 frame.gray
                 if face.landmarks is None
                 else align(frame.gray, face.landmarks, spec.height)
-                for frame, _, faces in group
+                for frame, _, faces in batch
                 for face in faces
             ]
             rows = iter(recognizer.classifier(to_pixels(crops, spec)))
-            for frame, small, faces in group:
+            for frame, small, faces in batch:
                 ids = tracker.update(frame.time, faces, small)
                 tracked = []
                 for id_, face in zip(ids, faces, strict=True):

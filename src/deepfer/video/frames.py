@@ -1,13 +1,15 @@
 """Video files to frames with exact times, turned upright, one after the other."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -71,12 +73,7 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such video file")
-        try:
-            self._container = av.open(str(path))
-        except (FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"{path}: not a video that can be read ({_reason(error)})") from None
+        self._container = self._open(self.name)
         streams = self._container.streams.video
         if not streams:
             self._container.close()
@@ -96,7 +93,15 @@ class VideoFile:
         rate = self._stream.average_rate
         self.frame_rate = None if rate is None else float(rate)
 
-    def __enter__(self) -> "VideoFile":
+    def _open(self, name: str) -> InputContainer:
+        if not Path(name).is_file():
+            raise InputError(f"{name}: no such video file")
+        try:
+            return av.open(name)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"{name}: not a video that can be read ({_reason(error)})") from None
+
+    def __enter__(self) -> Self:
         """Return the video."""
         return self
 
@@ -144,6 +149,48 @@ class VideoFile:
             self.damaged = f"{self.name}: damaged after frame {number} ({_reason(error)})"
         if number < 0:
             raise InputError(f"{self.name}: holds no frames")
+
+
+class Camera(VideoFile):
+    """A camera of this machine, or a stream or file that plays like one.
+
+    Args:
+        path: The camera's number, from 0, its device, or what FFmpeg can open, such as
+            ``rtsp://...``.
+
+    Raises:
+        InputError: There is no such camera, or it may not be used.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self._stream.codec_context.thread_count = 1  # more threads would each hold frames back
+
+    def _open(self, name: str) -> InputContainer:
+        device, kind = _device(name)
+        try:
+            return av.open(device, format=kind)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"camera {name}: cannot be opened ({_reason(error)}); is it plugged in, and not "
+                "used by another program?"
+            ) from None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which must be slowed down to play like a camera."""
+        return Path(self.name).is_file()
+
+
+def _device(name: str) -> tuple[str, str | None]:
+    """Return what FFmpeg calls a camera on this system, and by which of its formats."""
+    if sys.platform == "darwin" and name.isdigit():
+        return name, "avfoundation"
+    if sys.platform == "win32" and not name.isdigit() and not Path(name).exists():
+        return (name, None) if "://" in name else (f"video={name}", "dshow")
+    if sys.platform.startswith("linux") and (name.isdigit() or name.startswith("/dev/video")):
+        return f"/dev/video{name}" if name.isdigit() else name, "v4l2"
+    return name, None
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,246 @@
+"""The service: a page for people, ``/v1`` for programs."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.staticfiles import StaticFiles
+
+from deepfer import __version__
+from deepfer.errors import InputError, UnknownNameError
+from deepfer.explain import Explanation
+from deepfer.explain.methods import explain
+from deepfer.explain.regions import face_regions, region_shares
+from deepfer.pipeline import Recognizer
+from deepfer.report import SCHEMA, to_json
+from deepfer.serve import schema
+from deepfer.serve.batching import BusyError, SharedRecognizer
+from deepfer.serve.limits import Limits
+from deepfer.serve.metrics import Measured, Metrics
+from deepfer.serve.uploads import read_images
+
+STATIC = Path(__file__).parent / "static"
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src blob:; "
+    "script-src 'self' 'wasm-unsafe-eval'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'",
+    "Permissions-Policy": "camera=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
+                    },
+                }
+            }
+        },
+    }
+}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schema.ErrorAnswer} for status in (400, 401, 408, 413, 415, 422, 503)
+}
+
+
+def create_app(
+    recognizer: Recognizer,
+    *,
+    limits: Limits,
+    token: str | None = None,
+    hosts: tuple[str, ...] = LOOPBACK,
+) -> FastAPI:
+    """Return the service.
+
+    Args:
+        recognizer: What finds and classifies faces. Its own limit of pixels is the one that holds.
+        limits: What one request may ask for.
+        token: What clients must send as ``Authorization: Bearer TOKEN``; None for nothing.
+        hosts: Names under which the service answers, so that no web page elsewhere can reach it
+            under a name of its own; ``("*",)`` for any.
+    """
+    metrics = Metrics()
+    shared = SharedRecognizer(
+        recognizer, waiting=limits.waiting, observe=lambda n: metrics.batches.observe(n)
+    )
+    metrics.at_work.set_function(lambda: shared.at_work)
+
+    async def allowed(request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if token is not None and not secrets.compare_digest(given, f"Bearer {token}".encode()):
+            raise HTTPException(
+                401, "send the service's token: 'Authorization: Bearer TOKEN'", _ASK_TOKEN
+            )
+
+    app = FastAPI(
+        title="deepfer",
+        version=__version__,
+        description="Facial expressions in images. Nothing that is sent is kept.",
+        docs_url=None,  # their scripts come from elsewhere
+        redoc_url=None,
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Measured, metrics=metrics)
+
+    @app.post(
+        "/v1/recognize",
+        dependencies=[Depends(allowed)],
+        openapi_extra=_FORM,
+        responses={
+            **_ERRORS,
+            200: {
+                "model": schema.ImageAnswer | list[schema.ImageAnswer | schema.ImageError],
+                "description": "One image: its faces. Several: a list in the same order.",
+            },
+        },
+    )
+    async def recognize(request: Request) -> Response:
+        """Find faces in one or many images and tell their expressions."""
+        images = await read_images(request, limits)
+
+        async def one(name: str, data: bytes) -> dict[str, Any] | InputError:
+            try:
+                prediction = await shared.recognize(data, name)
+            except InputError as error:
+                metrics.images.labels("unreadable").inc()
+                return error
+            metrics.images.labels("recognized").inc()
+            for face in prediction.faces:
+                metrics.faces.labels(str(face.expression)).inc()
+            return to_json(prediction)
+
+        found = await _in_time(asyncio.gather(*(one(*image) for image in images)), limits)
+        errors = [result for result in found if isinstance(result, InputError)]
+        if len(errors) == len(found):
+            raise errors[0]
+        if len(found) == 1:
+            return _answer(found[0])
+        return _answer(
+            [
+                {"schema": SCHEMA, "source": name, "error": str(result)}
+                if isinstance(result, InputError)
+                else result
+                for (name, _), result in zip(images, found, strict=True)
+            ]
+        )
+
+    @app.post(
+        "/v1/explain",
+        dependencies=[Depends(allowed)],
+        openapi_extra=_FORM,
+        responses={**_ERRORS, 200: {"model": schema.ExplanationAnswer}},
+    )
+    async def explain_face(
+        request: Request,
+        face: Annotated[int, Query(ge=1, description="Number of the face, from 1")] = 1,
+        target: Annotated[str | None, Query(description="The expression to explain")] = None,
+    ) -> Response:
+        """Show which parts of one face decided, by occlusion."""
+        images = await read_images(request, limits)
+        work = asyncio.to_thread(_explained, recognizer, *images[0], face, target)
+        return _answer(await _in_time(work, limits))
+
+    @app.get(
+        "/v1/model",
+        dependencies=[Depends(allowed)],
+        responses={401: _ERRORS[401], 200: {"model": schema.ModelAnswer}},
+    )
+    async def model() -> Response:
+        """Tell which model answers, what it was trained on and how good it is."""
+        return _answer(asdict(recognizer.classifier.info))
+
+    @app.get("/healthz")
+    async def health() -> dict[str, str]:
+        """Tell that the service is up."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", response_class=Response)
+    async def prometheus() -> Response:
+        """Tell what happened so far, in Prometheus' text format."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.middleware("http")
+    async def headers(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        response.headers.update(_HEADERS)
+        return response
+
+    for kind in (HTTPException, RequestValidationError, BusyError, InputError, UnknownNameError):
+        app.add_exception_handler(kind, _error)
+    app.mount("/", StaticFiles(directory=STATIC, html=True))
+    return app
+
+
+_ASK_TOKEN = {"WWW-Authenticate": "Bearer"}
+
+
+async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await work
+    except TimeoutError:
+        raise HTTPException(503, f"the answer took more than {limits.seconds:g} s") from None
+
+
+def _explained(
+    recognizer: Recognizer, name: str, data: bytes, face: int, target: str | None
+) -> dict[str, Any]:
+    prepared = recognizer.prepare(data, name)
+    if face > len(prepared.faces):
+        raise InputError(f"{name}: has {len(prepared.faces)} face(s), none with number {face}")
+    explanation = explain(prepared.pixels[face - 1], target=target, model=recognizer.classifier)
+    return explanation_json(explanation, face)
+
+
+def explanation_json(explanation: Explanation, face: int) -> dict[str, Any]:
+    """Return an explanation of an aligned face as JSON-ready values; see `ExplanationAnswer`."""
+    shares = region_shares(explanation.evidence, face_regions(*explanation.face.shape))
+    return {
+        "schema": SCHEMA,
+        "face": face,
+        "method": explanation.method,
+        "expression": str(explanation.expression),
+        "target": str(explanation.target),
+        "probabilities": {str(e): round(p, 6) for e, p in explanation.probabilities.items()},
+        "regions": {region: round(share, 4) for region, share in shares.items()},
+        "map": np.round(explanation.map, 5).tolist(),
+        "pixels": explanation.face.tolist(),
+    }
+
+
+def _answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+async def _error(request: Request, error: Exception) -> Response:
+    """Answer any refusal in one form: ``{"error": "one line"}``."""
+    match error:
+        case HTTPException():
+            return _answer({"error": error.detail}, error.status_code, error.headers)
+        case RequestValidationError():
+            problems = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+            return _answer({"error": "; ".join(problems)}, 422)
+        case BusyError():
+            busy = {"error": "too many images are waiting; try again"}
+            return _answer(busy, 503, {"Retry-After": "1"})
+        case _:
+            return _answer({"error": str(error)}, 422)

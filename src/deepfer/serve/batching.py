@@ -1,0 +1,83 @@
+"""Requests of several clients share batches of the network."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from deepfer.pipeline import Prepared, Recognizer
+from deepfer.types import Prediction
+
+_BATCH = 64  # photos
+
+
+class BusyError(Exception):
+    """More images are waiting than the service takes."""
+
+
+class SharedRecognizer:
+    """Recognises photos of many clients: prepared in threads, classified together.
+
+    While a batch is classified the next one gathers, so that nobody waits for a batch to fill.
+
+    Args:
+        recognizer: What finds and classifies faces.
+        waiting: Images at work or in line before `BusyError`.
+        observe: Called with the number of photos of every batch.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        *,
+        waiting: int,
+        observe: Callable[[int], None] = lambda photos: None,
+    ) -> None:
+        self.recognizer = recognizer
+        self.at_work = 0
+        self._waiting, self._observe = waiting, observe
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="deepfer")
+        self._line: list[tuple[Prepared, asyncio.Future[Prediction]]] = []
+        self._classifying: asyncio.Task[None] | None = None
+
+    async def recognize(self, data: bytes, name: str) -> Prediction:
+        """Recognise all faces of one photo.
+
+        Args:
+            data: The bytes of an image file.
+            name: What the result calls it.
+
+        Raises:
+            InputError: The photo cannot be read.
+            BusyError: Too many are waiting.
+        """
+        if self.at_work >= self._waiting:
+            raise BusyError
+        self.at_work += 1
+        try:
+            loop = asyncio.get_running_loop()
+            prepared = await loop.run_in_executor(self._pool, self.recognizer.prepare, data, name)
+            answer: asyncio.Future[Prediction] = loop.create_future()
+            self._line.append((prepared, answer))
+            if self._classifying is None or self._classifying.done():
+                self._classifying = loop.create_task(self._classify())
+            return await answer
+        finally:
+            self.at_work -= 1
+
+    async def _classify(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._line:
+            batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
+            self._observe(len(batch))
+            photos = [prepared for prepared, _ in batch]
+            try:
+                found = await loop.run_in_executor(self._pool, self.recognizer.classify, photos)
+            except Exception as error:  # each client must hear of it, and the line goes on
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for (_, answer), prediction in zip(batch, found, strict=True):
+                if not answer.done():  # a client may have given up
+                    answer.set_result(prediction)

@@ -1,0 +1,86 @@
+// Drawing: boxes with labels, bars, gray faces, maps.
+
+/** Okabe and Ito's palette, as the annotated pictures have it. */
+export const COLORS = {
+  angry: "#D55E00",
+  disgust: "#009E73",
+  fear: "#CC79A7",
+  happy: "#F0E442",
+  sad: "#0072B2",
+  surprise: "#E69F00",
+  neutral: "#9AA0A6",
+  contempt: "#56B4E9",
+};
+const DARK = new Set(["sad", "angry"]); // need white text
+const RAMP = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].map((color) =>
+  [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)),
+);
+
+/** Draw a box and a label on every face; the chosen one's box is thicker. */
+export function drawFaces(context, faces, chosen) {
+  const { width, height } = context.canvas;
+  const line = Math.max(2, Math.min(width, height) / 250);
+  faces.forEach(({ box: [x, y, w, h], expression }, i) => {
+    for (const [color, thickness] of [["#000", 2 * line], [COLORS[expression], line]]) {
+      context.strokeStyle = color;
+      context.lineWidth = thickness * (i === chosen ? 2 : 1);
+      context.strokeRect(x, y, w, h);
+    }
+  });
+  faces.forEach(({ box: [x, y, w, h], expression, probability }, i) => {
+    const size = Math.max(11, Math.min(w / 5, Math.min(width, height) / 18));
+    context.font = `${size}px system-ui, sans-serif`;
+    const text = w < 60 ? `${i + 1}` : `${i + 1} ${expression} ${percent(probability)}`;
+    const wide = context.measureText(text).width + size / 2;
+    const left = Math.min(Math.max(0, x + w / 2 - wide / 2), Math.max(0, width - wide));
+    const top = y >= 1.3 * size ? y - 1.3 * size : Math.min(y + h, height - 1.3 * size);
+    context.fillStyle = COLORS[expression];
+    context.fillRect(left, top, wide, 1.3 * size);
+    context.fillStyle = DARK.has(expression) ? "#fff" : "#000";
+    context.textBaseline = "middle";
+    context.fillText(text, left + size / 4, top + 0.68 * size);
+  });
+}
+
+export const percent = (share) => `${(100 * share).toFixed(0)}\u00a0%`;
+
+/** Fill a dl element with one bar per expression. */
+export function fillBars(list, probabilities, top) {
+  const rows = Object.entries(probabilities).flatMap(([expression, share]) => {
+    const [term, bar, value] = ["dt", "dd", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = expression;
+    term.classList.toggle("top", expression === top);
+    bar.className = "bar";
+    bar.setAttribute("aria-hidden", "true");
+    bar.innerHTML = `<svg><rect width="${100 * share}%" height="100%" fill="${COLORS[expression]}"/></svg>`;
+    value.className = "value";
+    value.textContent = percent(share);
+    return [term, bar, value];
+  });
+  list.replaceChildren(...rows);
+}
+
+/** Draw gray rows, 0 to 255, onto a canvas of their size. */
+export function drawGray(canvas, rows) {
+  paint(canvas, rows, (value) => [value, value, value]);
+}
+
+/** Draw a map, its highest value brightest; zero and below are dark. */
+export function drawMap(canvas, rows) {
+  const highest = Math.max(1e-9, ...rows.flat());
+  paint(canvas, rows, (value) => ramp(Math.max(0, value) / highest));
+}
+
+function paint(canvas, rows, color) {
+  canvas.height = rows.length;
+  canvas.width = rows[0].length;
+  const image = new ImageData(canvas.width, canvas.height);
+  rows.flat().forEach((value, i) => image.data.set([...color(value), 255], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+function ramp(share) {
+  const place = share * (RAMP.length - 1);
+  const below = Math.min(Math.floor(place), RAMP.length - 2);
+  return RAMP[below].map((value, c) => Math.round(value + (RAMP[below + 1][c] - value) * (place - below)));
+}

@@ -1,0 +1,34 @@
+// The page of `deepfer live`: the numbers beside the stream of pictures.
+
+import { fillBars } from "./draw.js";
+
+const element = (id) => document.getElementById(id);
+const list = element("faces");
+let looked = 0;
+const began = performance.now();
+
+const events = new EventSource("events");
+events.onmessage = ({ data }) => {
+  const { faces } = JSON.parse(data);
+  looked += 1;
+  if (looked % 15 === 1) {
+    const rate = (1000 * looked) / (performance.now() - began);
+    element("status").textContent = `${rate.toFixed(0)} pictures a second`;
+  }
+  element("count").textContent = faces.length === 1 ? "1 face" : `${faces.length || "No"} faces`;
+  while (list.children.length > faces.length) list.lastChild.remove();
+  while (list.children.length < faces.length) {
+    list.append(element("face").content.firstElementChild.cloneNode(true));
+  }
+  faces.forEach(({ id, expression, probabilities }, i) => {
+    list.children[i].querySelector(".name").textContent = `${id}: ${expression}`;
+    fillBars(list.children[i].querySelector(".bars"), probabilities, expression);
+  });
+};
+events.addEventListener("over", ended);
+events.onerror = ended;
+
+function ended() {
+  events.close();
+  element("status").textContent = "The camera has stopped.";
+}
