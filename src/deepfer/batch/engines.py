@@ -104,7 +104,8 @@ def _ray(job: Job, workers: int) -> Iterator[int]:
             [{"partition": i} for i in missing], override_num_blocks=len(missing)
         )
         worker: Any = _RayWorker  # Ray's types know functions only
-        done = parts.map(worker, fn_constructor_args=(job,), concurrency=min(workers, len(missing)))
+        pool = ray.data.ActorPoolStrategy(size=min(workers, len(missing)))
+        done = parts.map(worker, fn_constructor_args=(job,), compute=pool)
         for row in done.iter_rows():
             yield row["partition"]
     finally:
