@@ -7,7 +7,7 @@ which part is tested. What a protocol leaks is said here and can be measured wit
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +179,7 @@ def _ckplus_subject_10fold(root: Path | None, seed: int, fold: int) -> Sides:
 # --- JAFFE -------------------------------------------------------------------------------------
 
 
+@cache
 def _jaffe_faces(root: Path | None) -> ImageSet:
     """JAFFE cropped to the faces, as every other path into the networks frames them."""
     images = open_dataset("jaffe", root).load("all")
