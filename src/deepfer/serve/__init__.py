@@ -1,0 +1,1 @@
+"""A web page and a REST service, and a page that needs neither."""
