@@ -35,9 +35,10 @@ def write_site(out: Path, runtime: Path | None = None, model: Path | None = None
         out: The folder; it appears when all is written.
         runtime: The folder of the npm package onnxruntime-web; by default below
             ``node_modules`` of the current folder.
-        model: A model file; by default the float32 one that comes with the package. Browsers and
-            Python find landmarks that differ in the fifth digit, which can move a face's pixels
-            by one level: up to 0.001 in its probabilities, in 8-bit integers up to 0.02.
+        model: A model file; by default the float32 one that comes with the package. A browser's
+            detector finds landmarks that differ from Python's in the last digits, which moves
+            some pixels of a face by one level: about 0.001 in its probabilities, but up to 0.02
+            in 8-bit integers.
 
     Raises:
         InputError: `out` is not empty or cannot be written, or `runtime` lacks its files.
