@@ -46,12 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not runtime.is_dir():
         pytest.skip(f"{runtime} not found: npm install onnxruntime-web, or set DEEPFER_ORT_WEB")
     folder = tmp_path_factory.mktemp("web")
-    # the engine is tested alone, without the page that uses it
-    shutil.copytree(site._STATIC, folder / "static")
-    (folder / "static" / "index.html").write_text('<!doctype html><html data-engine="server">')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "_STATIC", folder / "static")
-        site.write_site(folder / "site", runtime)
+    site.write_site(folder / "site", runtime)
     handler = partial(Quiet, directory=str(folder / "site"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -62,8 +57,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def in_page(address: str) -> Iterator[InPage]:
-    """Run JavaScript in a page with an open `engine`; the body sees `argument` and `toBlob`."""
+def page(address: str) -> Iterator[Any]:
+    """The page in headless Chromium."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright not found: pip install playwright"
     )
@@ -77,15 +72,22 @@ def in_page(address: str) -> Iterator[InPage]:
         )
         page = browser.new_page()
         page.goto(address)
-        page.evaluate(
-            "async () => { globalThis.engine = await (await import('./browser.js')).openEngine() }"
-        )
-
-        def run(body: str, argument: object = None) -> Any:
-            return page.evaluate(f"async (argument) => {{ {TO_BLOB} {body} }}", argument)
-
-        yield run
+        page.wait_for_selector("body[data-ready]")
+        yield page
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def in_page(page: Any) -> InPage:
+    """Run JavaScript in a page with an open `engine`; the body sees `argument` and `toBlob`."""
+    page.evaluate(
+        "async () => { globalThis.engine = await (await import('./browser.js')).openEngine() }"
+    )
+
+    def run(body: str, argument: object = None) -> Any:
+        return page.evaluate(f"async (argument) => {{ {TO_BLOB} {body} }}", argument)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -240,3 +242,15 @@ def test_mistakes_are_told(in_page: InPage, astronaut: Path) -> None:
     assert messages[1].startswith("b.png: the file is empty")
     assert messages[2] == "face 2: the picture has 1"
     assert messages[3].startswith('unknown expression "bored"; known: angry')
+
+
+def test_the_page_sends_nothing(page: Any, astronaut: Path) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.method} {request.url}"))
+    assert page.text_content("#privacy").endswith("No picture leaves your device.")
+    page.set_input_files("#file", astronaut)
+    page.wait_for_selector(".face")
+    assert "happy" in page.text_content(".face .name")
+    page.click(".why")
+    page.wait_for_selector("#explanation:not([hidden])", timeout=60_000)
+    assert not [line for line in sent if "blob:" not in line]

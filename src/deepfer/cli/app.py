@@ -394,8 +394,10 @@ def tune(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder or checkpoint.")],
-    to: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    run: Annotated[
+        Optional[Path], typer.Argument(help="A run folder or checkpoint.", show_default=False)
+    ] = None,
+    to: Annotated[Optional[Path], typer.Option(help="The .onnx file to write.")] = None,
     root: Root = None,
     name: Annotated[
         Optional[str], typer.Option(help="What the model calls itself; the file's name by default.")
@@ -405,8 +407,29 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="In 8-bit integers: small, and fast on a CPU.")
     ] = False,
+    web: Annotated[
+        Optional[Path],
+        typer.Option(help="Instead: write the page that recognises in the browser to this folder."),
+    ] = None,
+    model: Annotated[
+        Optional[Path], typer.Option(help="With --web: a model file; the shipped one by default.")
+    ] = None,
+    runtime: Annotated[
+        Optional[Path],
+        typer.Option(help="With --web: the npm package; default: node_modules/onnxruntime-web."),
+    ] = None,
 ) -> None:
-    """Write a trained network as a model file, calibrated and compared with torch."""
+    """Write a trained network as a model file, calibrated and compared with torch; or the page."""
+    if web is not None:
+        from deepfer.serve.site import write_site
+
+        if run is not None or to is not None:
+            raise typer.BadParameter("--web takes no RUN and no --to; give a model with --model")
+        write_site(web, runtime, model)
+        answer(f"{web}: put it on any web server; `python -m http.server -d {web}` tries it")
+        return
+    if run is None or to is None:
+        raise typer.BadParameter("give RUN and --to FILE.onnx, or --web DIR")
     from deepfer.training.export import export as run_export
 
     info, difference = run_export(

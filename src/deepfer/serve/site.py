@@ -68,7 +68,7 @@ def write_site(out: Path, runtime: Path | None = None, model: Path | None = None
 
 
 def _write(folder: Path, runtime: Path, classifier: Classifier) -> None:
-    shutil.copytree(_STATIC, folder)
+    shutil.copytree(_STATIC, folder, ignore=shutil.ignore_patterns("live.*", "server.js"))
     page = folder / "index.html"
     text = page.read_text(encoding="utf-8")
     write_text(page, text.replace(_ENGINE.format("server"), _ENGINE.format("browser")))
