@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -27,7 +28,7 @@ from deepfer.preprocess import normalize
 
 CALIBRATION_FACES = 1024
 _BATCH = 64
-_OPERATORS = ["Conv", "MaxPool", "Gemm", "Relu", "Reshape"]
+_OPERATORS = ["Conv", "MaxPool", "Gemm", "Relu", "Reshape", "Transpose"]
 
 
 def quantize(path: Path, faces: NDArray[np.uint8], spec: InputSpec) -> None:
@@ -41,7 +42,10 @@ def quantize(path: Path, faces: NDArray[np.uint8], spec: InputSpec) -> None:
     with tempfile.TemporaryDirectory() as folder, replacing(path) as partial:
         prepared = str(Path(folder) / "prepared.onnx")
         quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
-        nodes = onnx.load(prepared).graph.node
+        model = onnx.load(prepared)
+        first_layer_in_blocks(model, spec)
+        onnx.save(model, prepared)
+        nodes = model.graph.node
         spared = [n.name for n in nodes if n.op_type == "Gemm" and _is_attention(n.input)]
         logger = logging.getLogger()
         level = logger.level
@@ -61,6 +65,72 @@ def quantize(path: Path, faces: NDArray[np.uint8], spec: InputSpec) -> None:
             )
         finally:
             logger.setLevel(level)
+
+
+def first_layer_in_blocks(model: onnx.ModelProto, spec: InputSpec) -> None:
+    """Let the first convolution work on blocks of 2x2 pixels; the answers stay the same.
+
+    With one input channel and nine weights per output it spends its time gathering single bytes.
+    As four channels of a quarter of the places, with the four outputs of a block side by side, it
+    is twice as fast, and so is the pooling of each block, which then is over neighbours in memory.
+    A network that does not begin with a convolution of 3x3, ReLU and pooling of 2x2 stays as it is.
+    """
+    graph = model.graph
+    users = {name: node for node in graph.node for name in node.input}
+    conv = next((n for n in graph.node if n.op_type == "Conv"), None)
+    relu = users.get(conv.output[0]) if conv else None
+    pool = users.get(relu.output[0]) if relu else None
+    if conv is None or relu is None or pool is None:
+        return
+    kinds = (relu.op_type, pool.op_type)
+    weights = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+    weight, bias = weights[conv.input[1]], weights[conv.input[2]]
+    shape = (_ints(conv, "pads"), _ints(pool, "kernel_shape"), _ints(pool, "strides"))
+    usual = ([1, 1, 1, 1], [2, 2], [2, 2])
+    if kinds != ("Relu", "MaxPool") or weight.shape[1:] != (1, 3, 3) or shape != usual:
+        return
+    count, rows, columns = len(weight), spec.height // 2, spec.width // 2
+    blocks = np.zeros((2, 2, count, 2, 2, 3, 3), dtype=np.float32)
+    for below, right, i, k in np.ndindex(2, 2, 3, 3):  # place in the block, place in the kernel
+        y, x = below + i - 1, right + k - 1
+        blocks[below, right, :, y % 2, x % 2, y // 2 + 1, x // 2 + 1] = weight[:, 0, i, k]
+    new = {
+        "blocks.weight": blocks.reshape(4 * count, 4, 3, 3),
+        "blocks.bias": np.tile(bias, 4),
+        "blocks.apart": np.array([0, rows * columns, 4, count]),
+        "blocks.together": np.array([0, rows, columns, count]),
+    }
+    graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in new.items())
+    last, to_back, to_front = "", [0, 2, 3, 1], [0, 3, 1, 2]
+    steps: list[tuple[str, list[str], dict[str, Any]]] = [
+        ("SpaceToDepth", [conv.input[0]], {"blocksize": 2}),
+        ("Conv", [last, "blocks.weight", "blocks.bias"], {"pads": [1, 1, 1, 1]}),
+        ("Relu", [last], {}),
+        ("Transpose", [last], {"perm": to_back}),
+        ("Reshape", [last, "blocks.apart"], {}),
+        ("Transpose", [last], {"perm": to_front}),
+        ("MaxPool", [last], {"kernel_shape": [1, 4], "strides": [1, 4]}),
+        ("Transpose", [last], {"perm": to_back}),
+        ("Reshape", [last, "blocks.together"], {}),
+        ("Transpose", [last], {"perm": to_front}),
+    ]
+    nodes: list[onnx.NodeProto] = []
+    for i, (kind, inputs, options) in enumerate(steps):
+        output = f"blocks.{i}" if i < len(steps) - 1 else pool.output[0]
+        inputs = [name or nodes[-1].output[0] for name in inputs]
+        nodes.append(helper.make_node(kind, inputs, [output], f"blocks.{i}.{kind}", **options))
+    place = list(graph.node).index(conv)
+    for old in (conv, relu, pool):
+        graph.node.remove(old)
+    for i, node in enumerate(nodes):
+        graph.node.insert(place + i, node)
+    for initializer in [i for i in graph.initializer if i.name in conv.input]:
+        graph.initializer.remove(initializer)
+    onnx.checker.check_model(model)
+
+
+def _ints(node: onnx.NodeProto, name: str) -> list[int]:
+    return next((list(a.ints) for a in node.attribute if a.name == name), [])
 
 
 def _is_attention(inputs: Any) -> bool:
