@@ -114,6 +114,13 @@ def main() -> None:
             job = folder / f"ray{workers}"
             more = ("--engine", "ray", "--workers", workers)
             figures[f"ray, {workers} worker(s) (s)"] = timed(images, job, *more)
+        one = folder / "single"
+        one.mkdir()
+        (one / "a.jpg").write_bytes((images / "000000.jpg").read_bytes())
+        idle = timed(one, folder / "ray0", "--engine", "ray", "--workers", 2)
+        figures["ray, start and end alone (s)"] = idle
+        works = [figures[f"ray, {n} worker(s) (s)"] - idle for n in (1, 2)]
+        figures["two Ray workers against one, without start and end"] = works[0] / works[1]
         whole = rows(folder / "local")
         figures["faces"], figures["errors"] = len(whole[0]), len(whole[1])
         for job in ("killed", "one", "ray1", "ray2"):
