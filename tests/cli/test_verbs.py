@@ -221,8 +221,9 @@ def test_explain_with_bad_options(
     assert "Traceback" not in done.stderr
 
 
-def test_explain_a_data_set(deepfer: Run, tmp_path: Path) -> None:
-    options = ("--per-expression", "1", "--set", "stride=8", "--out", "means")
+@pytest.mark.parametrize("more", [(), ("--detected",)])
+def test_explain_a_data_set(deepfer: Run, tmp_path: Path, more: tuple[str, ...]) -> None:
+    options = ("--per-expression", "1", "--set", "stride=8", "--out", "means", *more)
     done = deepfer("explain", "--dataset", "drawn", *options)
     assert done.returncode == 0, done.stderr
     assert "surprise" in done.stdout

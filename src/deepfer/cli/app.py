@@ -278,6 +278,9 @@ def explain(
     per_expression: Annotated[
         int, typer.Option(min=1, help="With --dataset: at most so many faces of each expression.")
     ] = 50,
+    detected: Annotated[
+        bool, typer.Option("--detected", help="With --dataset: find and align the faces first.")
+    ] = False,
 ) -> None:
     """Show which parts of a face decided: a picture per face, and the share of each region."""
     from deepfer.classify import Classifier
@@ -289,17 +292,22 @@ def explain(
         raise typer.BadParameter("give photos, or --dataset, and only one of them")
     if dataset and (target or json or not detect):
         raise typer.BadParameter("--target, --json and --no-detect are for photos")
-    if paths and (root or split):
-        raise typer.BadParameter("--root and --split are for --dataset")
+    if paths and (root or split or detected):
+        raise typer.BadParameter("--root, --split and --detected are for --dataset")
     if dataset is not None:
         from deepfer.data import open_dataset
 
         opened = open_dataset(dataset, root)
         side = split or ("test" if "test" in opened.splits else "all")
+        classifier, images = Classifier(model), opened.load(side)
+        if detected:
+            from deepfer.evaluation.run import aligned_faces
+
+            images, _ = aligned_faces(images, classifier.info.input.height, f"{dataset} {side}")
         explain_dataset(
-            Classifier(model),
-            opened.load(side),
-            what=f"{dataset} {side}",
+            classifier,
+            images,
+            what=f"{dataset} {side}{', aligned' if detected else ''}",
             method=method,
             settings=settings,
             per_expression=per_expression,
