@@ -208,7 +208,7 @@ def test_explain_photos(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
         (("--set", "patch"), "expected key=value"),
         (("--set", "size=3"), "has no setting size"),
         (("--set", "patch=4.5"), "expected int"),
-        (("--root", "x"), "--root and --split"),
+        (("--root", "x"), "--root, --split"),
         (("--dataset", "drawn"), "only one"),
     ],
 )
