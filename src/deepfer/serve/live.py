@@ -23,7 +23,7 @@ from deepfer.report import SCHEMA
 from deepfer.serve.app import LOOPBACK, STATIC
 from deepfer.serve.run import run_app
 from deepfer.types import FaceExpression, Prediction
-from deepfer.video.analysis import FrameFaces, analyse
+from deepfer.video.analysis import FrameFaces, TrackedFace, analyse
 from deepfer.video.frames import Camera, Frame
 
 _SHOWN = 960  # long side in pixels of the picture in the page
@@ -112,10 +112,14 @@ def to_json(found: FrameFaces) -> str:
                 "expression": str(face.expression),
                 "probabilities": {str(e): round(p, 4) for e, p in face.smoothed.items()},
             }
-            for face in found.faces
+            for face in _by_id(found)
         ],
     }
     return json.dumps(content, separators=(",", ":"))
+
+
+def _by_id(found: FrameFaces) -> list[TrackedFace]:
+    return sorted(found.faces, key=lambda face: face.id)  # so that nobody changes places
 
 
 @dataclass(frozen=True)
