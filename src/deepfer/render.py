@@ -25,7 +25,7 @@ COLORS: dict[Expression, str] = {
 Rectangle: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
-_DARK = {Expression.SAD, Expression.ANGRY}  # backgrounds that need white text
+_DARK = {Expression.SAD}  # backgrounds that need white text
 
 
 def annotate(

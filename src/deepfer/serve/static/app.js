@@ -4,37 +4,55 @@
 import { drawFaces, drawGray, drawMap, fillBars, percent } from "./draw.js";
 
 const LONG_SIDE = 960; // of the video frames that are looked at
+const CANVAS = 2048; // long side of the picture that is shown; phones draw no larger ones
+const KEPT = 18_000; // frames of the camera: ten minutes
+const NEAR = 22; // CSS pixels around a face that a finger may miss it by
+
 const element = (id) => document.getElementById(id);
-const [picture, video, stage, status] = ["picture", "video", "stage", "status"].map(element);
+const [picture, video, stage, status, list, explanation] = [
+  "picture",
+  "video",
+  "stage",
+  "status",
+  "faces",
+  "explanation",
+].map(element);
 const inBrowser = document.documentElement.dataset.engine === "browser";
 
-let engine;
-let current = null; // {source, prediction}: what the page shows
-let chosen = -1; // position of the face that is marked
-let results = []; // what "Download JSON" gives
+let engine; // a promise
+let current = null; // {source, width, height, below, slots}: what the page shows
+let chosen = -1; // position of the card that is marked
+let results = new Map(); // what "Download JSON" gives, by time
+let file = ""; // its name
 let session = 0; // rises whenever another picture takes over; late answers are dropped
+let asked = 0; // rises whenever another explanation is asked for
 let address = null; // of the file that the video element plays
 
 element("privacy").textContent = inBrowser
   ? "Runs in this browser. No picture leaves your device."
   : "Pictures go to this service alone, which keeps none.";
+wire();
+engine = start();
 
 async function start() {
-  say("Loading…");
   try {
     const module = await import(inBrowser ? "./browser.js" : "./server.js");
-    engine = await module.openEngine();
+    const opened = await module.openEngine();
+    const accuracy = opened.model.figures?.["validation accuracy"];
+    const measured = accuracy ? `, ${(100 * accuracy).toFixed(1)} % correct in validation` : "";
+    element("model").textContent = `Model ${opened.model.name}${measured}.`;
+    document.body.dataset.ready = "true";
+    return opened;
   } catch (error) {
     fail(error);
-    return;
+    return null;
   }
-  say("");
-  const accuracy = engine.model.figures?.["validation accuracy"];
-  const measured = accuracy ? `, ${(100 * accuracy).toFixed(1)} % correct in validation` : "";
-  element("model").textContent = `Model ${engine.model.name}${measured}.`;
+}
+
+function wire() {
   element("choose").onclick = () => element("file").click();
   element("file").onchange = ({ target }) => {
-    if (target.files.length) open(target.files[0]);
+    open(target.files);
     target.value = "";
   };
   element("camera").onclick = useCamera;
@@ -43,55 +61,84 @@ async function start() {
   picture.onclick = chooseByClick;
   document.ondragover = (event) => event.preventDefault();
   document.ondragenter = () => stage.classList.add("over");
-  document.ondragleave = (event) => event.relatedTarget || stage.classList.remove("over");
+  document.ondragleave = (event) => {
+    if (!event.relatedTarget) stage.classList.remove("over");
+  };
   document.ondrop = (event) => {
     event.preventDefault();
     stage.classList.remove("over");
-    if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
+    open(event.dataTransfer.files);
   };
   document.onpaste = (event) => {
-    if (event.clipboardData.files.length) open(event.clipboardData.files[0]);
+    if (event.clipboardData.files.length) open(event.clipboardData.files);
   };
-  document.body.dataset.ready = "true";
+  document.onkeydown = (event) => {
+    if (event.key === "Escape") closeExplanation(true);
+  };
+  video.onloadedmetadata = () => shape(video.videoWidth, video.videoHeight);
+  video.disablePictureInPicture = true; // neither view would have the boxes
+  video.controlsList = "nofullscreen";
+  new ResizeObserver(() => current && redraw()).observe(stage);
 }
 
 // --- what can be opened ------------------------------------------------------------------------
 
-function open(file) {
+function open(files) {
+  if (!files.length) {
+    say("Only files can be dropped here: a photo or a video.");
+    return;
+  }
+  const [first] = files;
+  const more = files.length > 1 ? ` Only the first of ${files.length} files is shown.` : "";
   reset();
-  if (file.type.startsWith("video/")) playVideo(file);
-  else showPhoto(file);
+  file = first.name;
+  const moving = first.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(first.name);
+  if (moving) playVideo(first);
+  else showPhoto(first, more);
 }
 
-async function showPhoto(file) {
+async function showPhoto(photo, more) {
   const mine = session;
-  say(`Looking at ${file.name}…`);
+  say(`Looking at ${photo.name}…`);
   try {
+    const opened = await engine;
+    if (!opened || mine !== session) return;
     const [prediction, bitmap] = await Promise.all([
-      engine.recognize(file, file.name),
-      createImageBitmap(file).catch(() => null), // a kind of file that browsers cannot show
+      opened.recognize(photo, photo.name),
+      createImageBitmap(photo).catch(() => null), // a kind of file that browsers cannot show
     ]);
     if (mine !== session) return;
-    results = [prediction];
+    results.set(0, prediction);
     element("download").disabled = false;
-    show(file, prediction, bitmap ?? "hidden");
-    say(`${file.name}: ${summary(prediction)}`);
+    show(photo, prediction, bitmap, numbered(prediction.faces));
+    const unseen = bitmap ? "" : " This browser cannot show the picture, only the boxes.";
+    say(`${photo.name}: ${summary(prediction.faces.length)}.${unseen}${more}`);
   } catch (error) {
-    if (mine === session) fail(error);
+    if (mine !== session) return;
+    const named = error.message.startsWith(photo.name);
+    fail(named ? error : new Error(`${photo.name}: ${error.message}`));
   }
 }
 
-function playVideo(file) {
-  address = URL.createObjectURL(file);
+function playVideo(clip) {
+  address = URL.createObjectURL(clip);
   video.src = address;
   video.controls = true;
-  video.onerror = () => fail(new Error(`${file.name}: this browser cannot play it; try an .mp4 file`));
-  begin(file.name);
+  video.onerror = () => {
+    reset();
+    fail(new Error(`${clip.name}: this browser cannot play it; try an .mp4 file`));
+  };
+  video.onended = () => say(`${clip.name}: the end, ${results.size} pictures looked at.`);
+  begin(clip.name, Infinity);
 }
 
 async function useCamera() {
   reset();
   const mine = session;
+  if (!navigator.mediaDevices) {
+    fail(new Error("Browsers give the camera only to pages of this machine or with https."));
+    return;
+  }
   say("Waiting for the camera…");
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" } });
@@ -102,57 +149,78 @@ async function useCamera() {
     stream.getVideoTracks()[0].onended = () => reset("The camera has stopped.");
     video.srcObject = stream;
     video.controls = false;
-    begin("camera");
+    file = "camera";
+    begin("camera", KEPT);
   } catch (error) {
-    const denied = error.name === "NotAllowedError";
-    fail(new Error(denied ? "The browser may not use the camera; allow it and try again." : `No camera can be used (${error.message}).`));
+    const reasons = {
+      NotAllowedError: "The browser may not use the camera; allow it and try again.",
+      NotFoundError: "No camera was found; plug one in and try again.",
+      NotReadableError: "The camera is used by another program; close it and try again.",
+    };
+    if (mine === session) fail(new Error(reasons[error.name] ?? `No camera can be used (${error.message}).`));
   }
 }
 
-async function begin(name) {
+async function begin(name, kept) {
   const mine = session;
   video.hidden = false;
   element("stop").hidden = false;
   stage.classList.remove("empty");
+  picture.setAttribute("aria-label", "Boxes on the faces");
   try {
     await video.play();
-    await follow(name, mine);
+    await follow(name, kept, mine);
   } catch (error) {
-    if (mine === session) fail(error);
+    if (mine !== session) return;
+    reset("Stopped.");
+    fail(error);
   }
 }
 
 /** Look at one frame after the other, as fast as answers come. */
-async function follow(name, mine) {
-  let last = -1;
-  let looked = 0;
-  const began = performance.now();
-  while (mine === session) {
-    if (video.currentTime === last || video.readyState < 2) {
-      await nextPicture();
+async function follow(name, kept, mine) {
+  const opened = await engine;
+  const frames = [document.createElement("canvas"), document.createElement("canvas")];
+  let slots = [];
+  let moments = []; // of the last second's answers
+  say(`${name}: looking at every picture there is time for.`);
+  while (opened && mine === session) {
+    const time = await nextFrame();
+    if (mine !== session) return;
+    const frame = grab(frames[0]);
+    let prediction;
+    try {
+      prediction = await opened.recognize(frame, `${name} at ${time.toFixed(2)} s`);
+    } catch (error) {
+      if (!error.retry) throw error;
+      await new Promise((done) => setTimeout(done, 1000));
       continue;
     }
-    last = video.currentTime;
-    const frame = grab();
-    const prediction = await engine.recognize(frame, `${name} at ${last.toFixed(2)} s`);
     if (mine !== session) return;
-    results.push({ time: Number(last.toFixed(3)), ...prediction });
+    frames.reverse(); // the one that is shown must stay as it is, to be explained
+    results.set(Number(time.toFixed(3)), prediction);
+    if (results.size > kept) results.delete(results.keys().next().value);
     element("download").disabled = false;
-    show(frame, prediction, null);
-    looked += 1;
-    const rate = (1000 * looked) / (performance.now() - began);
-    // a screen reader must not be told of every frame
-    if (looked % 10 === 1) say(`${name}: ${rate.toFixed(0)} pictures a second`);
+    slots = arranged(slots, prediction.faces);
+    show(frame, prediction, null, slots);
+    const now = performance.now();
+    moments = [...moments.filter((moment) => now - moment < 1000), now];
+    element("rate").textContent = `${moments.length} pictures a second`;
   }
 }
 
-function nextPicture() {
-  return new Promise((done) => setTimeout(done, 15));
+/** Wait for a frame that was not looked at; give its time. */
+function nextFrame() {
+  if (!video.requestVideoFrameCallback) {
+    return new Promise((done) => setTimeout(() => done(video.currentTime), 40));
+  }
+  return new Promise((done) => {
+    video.requestVideoFrameCallback((_, { mediaTime }) => done(mediaTime));
+  });
 }
 
-function grab() {
+function grab(frame) {
   const ratio = Math.min(1, LONG_SIDE / Math.max(video.videoWidth, video.videoHeight));
-  const frame = document.createElement("canvas");
   frame.width = Math.round(video.videoWidth * ratio);
   frame.height = Math.round(video.videoHeight * ratio);
   frame.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, frame.width, frame.height);
@@ -161,8 +229,9 @@ function grab() {
 
 function reset(message = "") {
   session += 1;
+  closeExplanation();
   video.srcObject?.getTracks().forEach((track) => track.stop());
-  video.onerror = null;
+  video.onerror = video.onended = null;
   video.pause();
   video.srcObject = null;
   video.removeAttribute("src");
@@ -170,67 +239,122 @@ function reset(message = "") {
   address = null;
   const moving = !video.hidden;
   video.hidden = true;
+  if (document.activeElement === element("stop")) element("camera").focus();
   element("stop").hidden = true;
-  if (message && moving && current) { // the last frame stays, so that it can be explained
-    show(current.source, current.prediction, current.source);
+  element("rate").textContent = "";
+  if (message && moving && current) { // the last picture stays, so that it can be explained
+    current.below = current.source;
+    current.slots = current.slots.filter(Boolean);
+    chosen = -1;
+    refresh();
   } else {
     current = null;
-    results = [];
+    results = new Map();
     chosen = -1;
     element("download").disabled = true;
-    element("faces").replaceChildren();
+    list.replaceChildren();
     element("count").textContent = "Faces";
-    element("explanation").hidden = true;
     stage.classList.add("empty");
+    picture.width = picture.height = 1;
+    picture.setAttribute("aria-label", "No picture yet");
   }
   say(message);
+}
+
+// --- who is who --------------------------------------------------------------------------------
+
+const numbered = (faces) => faces.map((face, i) => ({ ...face, number: i + 1 }));
+
+/**
+ * Give each face the place that the same person had in the frame before.
+ *
+ * @param {(object|null)[]} before Faces by place; null where somebody is out of sight.
+ * @param {object[]} faces The faces of this frame.
+ */
+function arranged(before, faces) {
+  const places = before.map(() => null);
+  const left = numbered(faces);
+  before.forEach((old, place) => {
+    const same = old ? left.findIndex((face) => overlap(face.box, old.box) > 0.3) : -1;
+    if (same >= 0) [places[place]] = left.splice(same, 1);
+  });
+  for (const face of left) {
+    const free = places.indexOf(null);
+    places[free >= 0 ? free : places.length] = face;
+  }
+  return places;
+}
+
+function overlap([ax, ay, aw, ah], [bx, by, bw, bh]) {
+  const width = Math.min(ax + aw, bx + bw) - Math.max(ax, bx);
+  const height = Math.min(ay + ah, by + bh) - Math.max(ay, by);
+  const shared = Math.max(0, width) * Math.max(0, height);
+  return shared / (aw * ah + bw * bh - shared);
 }
 
 // --- what is shown -----------------------------------------------------------------------------
 
 /**
  * @param {Blob|HTMLCanvasElement} source What was looked at.
- * @param {object} prediction The answer.
- * @param {CanvasImageSource|"hidden"|null} below The picture under the boxes; null while the
- *   video itself lies there.
+ * @param {{width: number, height: number}} prediction The answer.
+ * @param {CanvasImageSource|null} below The picture under the boxes; null while the video itself
+ *   lies there.
+ * @param {(object|null)[]} slots The faces by place.
  */
-function show(source, prediction, below) {
-  current = { source, prediction, below };
-  if (chosen >= prediction.faces.length) chosen = -1;
+function show(source, { width, height }, below, slots) {
+  current = { source, width, height, below, slots };
   stage.classList.remove("empty");
+  shape(width, height);
+  refresh();
+}
+
+function refresh() {
   redraw();
-  element("count").textContent = summary(prediction);
-  const list = element("faces");
-  while (list.children.length > prediction.faces.length) list.lastChild.remove();
-  prediction.faces.forEach((face, i) => fill(list.children[i] ?? list.appendChild(card(i)), face, i));
+  const { slots } = current;
+  element("count").textContent = summary(slots.filter(Boolean).length);
+  while (list.children.length > slots.length) list.lastChild.remove();
+  slots.forEach((face, i) => fill(list.children[i] ?? list.appendChild(card(i)), face, i));
+}
+
+function shape(width, height) {
+  stage.style.setProperty("--ratio", width / height);
 }
 
 function redraw() {
-  const { prediction, below } = current;
-  picture.width = prediction.width;
-  picture.height = prediction.height;
+  const { width, height, below, slots } = current;
+  const ratio = Math.min(1, CANVAS / Math.max(width, height));
+  picture.width = Math.round(width * ratio);
+  picture.height = Math.round(height * ratio);
   const context = picture.getContext("2d");
-  if (below && below !== "hidden") context.drawImage(below, 0, 0, picture.width, picture.height);
-  drawFaces(context, prediction.faces, chosen);
-  const names = prediction.faces.map((face, i) => `face ${i + 1} ${face.expression}`);
-  picture.setAttribute("aria-label", `${summary(prediction)}${names.length ? ": " : ""}${names.join(", ")}`);
+  context.scale(picture.width / width, picture.height / height);
+  if (below) context.drawImage(below, 0, 0, width, height);
+  drawFaces(context, width, height, slots, chosen, width / (picture.clientWidth || width));
+  if (!video.hidden) return; // a label that changes with every frame tells nothing
+  const names = slots.map((face, i) => `face ${i + 1} ${face.expression}`);
+  picture.setAttribute("aria-label", [summary(slots.length), ...names].join(", "));
 }
 
-function summary({ faces }) {
-  return faces.length === 0 ? "No face" : faces.length === 1 ? "1 face" : `${faces.length} faces`;
+function summary(count) {
+  return count === 0 ? "No face" : count === 1 ? "1 face" : `${count} faces`;
 }
 
 function card(i) {
   const item = element("face").content.firstElementChild.cloneNode(true);
   item.querySelector(".name").onclick = () => choose(chosen === i ? -1 : i);
-  item.querySelector(".why").onclick = () => explain(i);
+  item.querySelector(".why").onclick = () => (item.contains(explanation) ? closeExplanation(true) : explain(i));
+  item.querySelector(".why").setAttribute("aria-label", `Explain face ${i + 1}`);
   return item;
 }
 
 function fill(item, face, i) {
-  item.querySelector(".name").textContent = `${i + 1}: ${face.expression}, ${percent(face.probability)}`;
-  item.querySelector(".why").setAttribute("aria-label", `Explain face ${i + 1}`);
-  fillBars(item.querySelector(".bars"), face.probabilities, face.expression);
+  item.classList.toggle("gone", !face);
+  item.querySelector(".why").disabled = !face;
+  if (face) {
+    const words = `${face.expression}, ${percent(face.probability)}`;
+    item.querySelector(".name").textContent = `${i + 1}: ${words}`;
+    item.querySelector(".name").setAttribute("aria-label", `Mark face ${i + 1} in the picture: ${words}`);
+    fillBars(item.querySelector(".bars"), face.probabilities, face.expression);
+  }
   mark(item, i);
 }
 
@@ -240,50 +364,90 @@ function mark(item, i) {
 }
 
 function choose(i) {
+  if (i !== chosen) closeExplanation();
   chosen = i;
   redraw();
-  [...element("faces").children].forEach(mark);
+  [...list.children].forEach(mark);
+  list.children[i]?.scrollIntoView({ block: "nearest" });
 }
 
 function chooseByClick(event) {
   if (!current) return;
-  const x = (event.offsetX * picture.width) / picture.clientWidth;
-  const y = (event.offsetY * picture.height) / picture.clientHeight;
-  const hit = current.prediction.faces.findIndex(
-    ({ box: [left, top, width, height] }) => x >= left && x < left + width && y >= top && y < top + height,
-  );
-  choose(hit);
-  if (hit >= 0) explain(hit);
+  const unit = current.width / picture.clientWidth;
+  const [x, y] = [event.offsetX * unit, event.offsetY * unit];
+  const away = current.slots.map((face) => {
+    if (!face) return Infinity;
+    const [left, top, width, height] = face.box;
+    const outside = [left - x, x - left - width, top - y, y - top - height];
+    if (Math.max(...outside) > Math.max(0, NEAR * unit - Math.min(width, height) / 2)) return Infinity;
+    return Math.hypot(left + width / 2 - x, top + height / 2 - y);
+  });
+  const nearest = away.indexOf(Math.min(...away));
+  if (away[nearest] < Infinity) explain(nearest);
+  else choose(-1);
 }
 
 async function explain(i) {
-  if (!video.hidden) reset("Stopped, to explain this picture."); // the last frame stays
+  if (!video.hidden) {
+    i = current.slots.slice(0, i).filter(Boolean).length; // its place among those in sight
+    reset("Stopped, to explain this picture.");
+  }
   const mine = session;
   choose(i);
+  const face = current.slots[i];
+  const turn = (asked += 1);
+  const item = list.children[i];
+  const button = item.querySelector(".why");
+  const before = status.textContent;
+  button.disabled = true;
   say(`Looking for what decided about face ${i + 1}…`);
   try {
-    const found = await engine.explain(current.source, i + 1);
-    if (mine !== session) return;
-    element("explained").textContent = `Why ${found.target}? (face ${i + 1})`;
+    const found = await (await engine).explain(current.source, face.number);
+    if (mine !== session || turn !== asked) return;
+    element("explained").textContent = `Why ${found.target}?`;
     drawGray(element("seen"), found.pixels);
     drawMap(element("map"), found.map);
-    const ranked = Object.entries(found.regions).sort((a, b) => b[1] - a[1]);
-    const words = ranked.map(([region, share]) => `${region} ${percent(share)}`).join(", ");
+    const { rest, ...regions } = found.regions;
+    const ranked = Object.entries(regions).sort((a, b) => b[1] - a[1]);
+    const words = [...ranked, ["outside these", rest]]
+      .map(([region, share]) => `${region} ${percent(share)}`)
+      .join(", ");
     element("regions").textContent = `Share of the evidence: ${words}.`;
     element("map").setAttribute("aria-label", `Map of what decided. ${words}`);
-    element("explanation").hidden = false;
-    element("explained").focus();
-    say("");
+    item.append(explanation);
+    explanation.hidden = false;
+    button.setAttribute("aria-expanded", "true");
+    button.textContent = "Close";
+    item.scrollIntoView({ block: "nearest" });
+    element("explained").focus({ preventScroll: true });
+    say(before);
   } catch (error) {
-    if (mine === session) fail(error);
+    if (mine === session && turn === asked) fail(error);
+  } finally {
+    button.disabled = false;
   }
 }
 
+function closeExplanation(focus = false) {
+  asked += 1;
+  if (explanation.hidden) return;
+  const button = explanation.parentElement.querySelector(".why");
+  explanation.hidden = true;
+  element("results").append(explanation);
+  button.setAttribute("aria-expanded", "false");
+  button.textContent = "Explain";
+  if (focus) button.focus();
+}
+
 function download() {
-  const content = results.length === 1 && !("time" in results[0]) ? results[0] : results;
+  const moving = file === "camera" || results.size > 1;
+  const sorted = [...results].sort(([a], [b]) => a - b);
+  const content = moving
+    ? JSON.stringify(sorted.map(([time, prediction]) => ({ time, ...prediction })))
+    : JSON.stringify(sorted[0][1], null, 1);
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }));
-  link.download = "deepfer.json";
+  link.href = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+  link.download = `${file}.json`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
@@ -292,12 +456,10 @@ function download() {
 
 function say(text) {
   status.classList.remove("error");
-  status.textContent = text;
+  if (status.textContent !== text) status.textContent = text;
 }
 
 function fail(error) {
+  say(`Error: ${error.message}`);
   status.classList.add("error");
-  status.textContent = error.message;
 }
-
-start();

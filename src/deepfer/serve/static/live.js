@@ -13,9 +13,10 @@ events.onmessage = ({ data }) => {
   looked += 1;
   if (looked % 15 === 1) {
     const rate = (1000 * looked) / (performance.now() - began);
-    element("status").textContent = `${rate.toFixed(0)} pictures a second`;
+    element("status").textContent = "";
+    element("rate").textContent = `${rate.toFixed(0)} pictures a second`;
   }
-  element("count").textContent = faces.length === 1 ? "1 face" : `${faces.length || "No"} faces`;
+  element("count").textContent = ["No face", "1 face"][faces.length] ?? `${faces.length} faces`;
   while (list.children.length > faces.length) list.lastChild.remove();
   while (list.children.length < faces.length) {
     list.append(element("face").content.firstElementChild.cloneNode(true));
@@ -25,10 +26,11 @@ events.onmessage = ({ data }) => {
     fillBars(list.children[i].querySelector(".bars"), probabilities, expression);
   });
 };
-events.addEventListener("over", ended);
-events.onerror = ended;
+events.addEventListener("over", () => ended("The camera has stopped."));
+events.onerror = () => ended("The connection is lost.");
 
-function ended() {
+function ended(message) {
   events.close();
-  element("status").textContent = "The camera has stopped.";
+  element("status").textContent = message;
+  element("rate").textContent = "";
 }

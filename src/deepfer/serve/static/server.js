@@ -16,7 +16,12 @@ export async function openEngine() {
       throw new Error("The service does not answer; is it still running?");
     }
     const content = await answer.json().catch(() => ({ error: answer.statusText }));
-    if (!answer.ok) throw new Error(content.error);
+    if (!answer.ok) {
+      const token = "This service needs its token: open its address with #token=… at the end.";
+      const error = new Error(answer.status === 401 ? token : content.error);
+      error.retry = answer.status === 503;
+      throw error;
+    }
     return content;
   }
 
