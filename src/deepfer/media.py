@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from deepfer.errors import InputError
 from deepfer.types import Image
@@ -15,6 +15,25 @@ from deepfer.types import Image
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 )
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "PPM",
+    "TIFF",
+)  # others run programs, or hide sizes
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PillowImage.Transpose.ROTATE_180,
+    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PillowImage.Transpose.TRANSPOSE,
+    6: PillowImage.Transpose.ROTATE_270,
+    7: PillowImage.Transpose.TRANSVERSE,
+    8: PillowImage.Transpose.ROTATE_90,
+}
 MAX_PIXELS = 178_956_970
 """Pictures above this size are refused before they are decoded: Pillow's own limit."""
 
@@ -44,7 +63,7 @@ def read_photo(source: Source, name: str | None = None, *, max_pixels: int = MAX
         if isinstance(source, PillowImage.Image):
             return _to_array(source, max_pixels)
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-        with PillowImage.open(file) as picture:
+        with PillowImage.open(file, formats=_FORMATS) as picture:
             return _to_array(picture, max_pixels)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
@@ -58,7 +77,7 @@ def read_photo(source: Source, name: str | None = None, *, max_pixels: int = MAX
         empty = len(source) == 0 if isinstance(source, bytes) else Path(source).stat().st_size == 0  # type: ignore[arg-type]
         found = "the file is empty" if empty else "not an image that can be read"
         raise InputError(f"{name}: {found}; give a JPEG, PNG, WebP, TIFF, BMP or GIF") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # damaged files make Pillow raise almost anything
         raise InputError(f"{name}: damaged or cut short ({error}); copy it again") from None
 
 
@@ -118,7 +137,10 @@ def _checked_array(pixels: Image) -> Image:
 def _to_array(picture: PillowImage.Image, max_pixels: int) -> Image:
     if picture.width * picture.height > max_pixels:
         raise PillowImage.DecompressionBombError
-    upright = ImageOps.exif_transpose(picture)
+    picture.load()
+    # Pillow's own exif_transpose writes the EXIF data anew, and fails where it is damaged
+    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    upright = picture if turn is None else picture.transpose(turn)
     if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
         return _scaled(np.asarray(upright))
     if upright.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in upright.info:

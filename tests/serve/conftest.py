@@ -35,6 +35,15 @@ def browser() -> Iterator[Callable[..., Any]]:
             opened.append(chromium)
             found = chromium.new_context(**options).new_page()
             found.on("pageerror", lambda error: troubles.append(str(error)))
+            # refusals of the service are logged too, and are what some tests are about
+            found.on(
+                "console",
+                lambda told: (
+                    troubles.append(told.text)
+                    if told.type == "error" and "Failed to load resource" not in told.text
+                    else None
+                ),
+            )
             found.goto(address)
             return found
 

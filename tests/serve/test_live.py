@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from pages import running
@@ -26,6 +31,42 @@ def test_json_lines(deepfer: Any, clip: Path) -> None:
     assert {face["id"] for frame in frames for face in frame["faces"]} == {1}
     times = [frame["time"] for frame in frames]
     assert times == sorted(times)
+    assert len(times) > 5
+
+
+def test_output_that_ends_early(clip: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "live", "--json", "--camera", str(clip)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.wait(30) == 0
+
+
+def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long.mp4"
+    av = pytest.importorskip("av")
+    with av.open(str(clip)) as short, av.open(str(long), "w") as out:  # a frame in 10 seconds
+        stream = out.add_stream_from_template(short.streams.video[0])
+        for packet in short.demux(short.streams.video[0]):
+            if packet.dts is not None:
+                packet.pts, packet.dts = packet.pts * 20, packet.dts * 20
+                packet.stream = stream
+                out.mux(packet)
+    command = [sys.executable, "-m", "deepfer", "live", "--camera", str(long)]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--no-open"], stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        address = run.stderr.readline().split()[1]
+        with httpx.stream("GET", f"{address}events") as events:
+            next(events.iter_lines())
+            run.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            told = run.stderr.read()
+        assert run.wait(20) == 130
+        assert time.monotonic() - began < 8
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("camera", ["7", "/dev/video99", "nothing.mp4"])
@@ -46,10 +87,12 @@ def test_a_camera_that_vanishes(deepfer: Any, clip: Path, tmp_path: Path) -> Non
                 packet.stream = stream
                 out.mux(packet)
     data = cut.read_bytes()
-    cut.write_bytes(data[: len(data) // 2])
-    done = deepfer("live", "--camera", cut, "--terminal")
+    cut.write_bytes(data[: 9 * len(data) // 10])
+    done = deepfer("live", "--camera", cut, "--json")
     assert done.returncode == 0
     assert "ended after" in done.stderr
+    times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
+    assert 0 < times[-1] < 1.93  # the last of two seconds is missing
 
 
 def test_the_page_ends_with_the_camera(
@@ -62,6 +105,4 @@ def test_the_page_ends_with_the_camera(
         page.wait_for_selector(".face")
         assert "happy" in page.text_content(".face .name")
         assert page.evaluate("document.querySelector('#picture').naturalWidth") == 320
-        page.wait_for_function(
-            "document.querySelector('#status').textContent === 'The camera has stopped.'"
-        )
+        page.locator("#status", has_text="The camera has stopped.").wait_for()

@@ -129,6 +129,10 @@ def test_bad_requests(client: httpx.Client) -> None:
     assert client.get("/nothing/here").status_code == 404
     strange = client.get("/healthz", headers={"host": "evil.example"})
     assert strange.status_code == 400
+    strange_name = {"content-type": "multipart/form-data; boundary=b; charset=utf-7"}
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a+2AA-.png"\r\n\r\n'
+    part = head + b"x\r\n--b--\r\n"
+    assert client.post("/v1/recognize", content=part, headers=strange_name).status_code == 400
     many = [("file", ("a.png", b"x"))] * 65
     assert client.post("/v1/recognize", files=many).status_code == 400
 
@@ -166,13 +170,15 @@ def test_a_client_that_asks_before_it_sends_too_much(service: str) -> None:
 
 
 def test_token(astronaut: Path) -> None:
-    with running("serve", environment={"DEEPFER_TOKEN": "secret"}) as address:
+    with running("serve", environment={"DEEPFER_TOKEN": "a+b/c="}) as told:
+        address, _, fragment = told.partition("#")
+        assert fragment == "token=a%2Bb%2Fc%3D"
         files = {"file": ("a.png", astronaut.read_bytes())}
         refused = httpx.post(f"{address}v1/recognize", files=files)
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == "Bearer"
         assert httpx.get(f"{address}v1/model", headers={"authorization": "Bearer no"}).is_error
-        right = {"authorization": "Bearer secret"}
+        right = {"authorization": "Bearer a+b/c="}
         assert httpx.post(f"{address}v1/recognize", files=files, headers=right).is_success
         assert httpx.get(f"{address}healthz").is_success
 
@@ -187,6 +193,11 @@ def test_clients_share_batches(service: str, astronaut: Path) -> None:
         answers = list(pool.map(ask, range(48)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({json.dumps(answer.json()) for answer in answers}) == 1
+    told = httpx.get(f"{service}metrics").text
+    images = float(told.partition("deepfer_batch_images_sum ")[2].split()[0])
+    batches = float(told.partition("deepfer_batch_images_count ")[2].split()[0])
+    assert images >= 48
+    assert batches < images  # some were classified together
 
 
 def test_a_full_line_and_a_slow_answer(astronaut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,8 +223,16 @@ def test_a_failing_batch_reaches_every_client(recognizer: Recognizer, astronaut:
         requests = (shared.recognize(data, str(i)) for i in range(3))
         return await asyncio.gather(*requests, return_exceptions=True)
 
-    kinds = [type(error) for error in asyncio.run(ask())]
-    assert kinds == [InputError, InputError, BusyError]
+    assert [type(error) for error in asyncio.run(ask())] == [InputError] * 3
+
+
+def test_places_are_taken_all_or_none(recognizer: Recognizer) -> None:
+    shared = SharedRecognizer(recognizer, waiting=3)
+    with shared.places(2):
+        with pytest.raises(BusyError), shared.places(2):
+            pass
+        assert shared.at_work == 2
+    assert shared.at_work == 0
 
 
 def test_a_port_that_is_taken(service: str, deepfer: Any) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from deepfer.errors import InputError
 from deepfer.media import expand, read_photo
@@ -20,6 +21,32 @@ def test_exif_orientation_is_applied() -> None:
     exif = PillowImage.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees
     assert read_photo(encoded(picture, "JPEG", exif=exif)).shape == (20, 10, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(orientation: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    data = encoded(PillowImage.fromarray(pixels), "PNG", exif=exif)
+    expected = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(read_photo(data), np.asarray(expected))
+
+
+def test_damaged_exif_does_not_cost_the_picture() -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    exif[0x8769] = {0x9286: b"a comment that is long enough to be kept elsewhere"}
+    data = encoded(PillowImage.new("RGB", (20, 10)), "JPEG", exif=exif)
+    place = data.index(b"\x92\x86")
+    damaged = data[:place] + b"\x92\x86\x00\x0b\xff\xff\xff\xff" + data[place + 8 :]
+    assert read_photo(damaged).shape == (20, 10, 3)
+
+
+@pytest.mark.parametrize("kind", ["ICO", "EPS", "PCX", "TGA", "SGI"])
+def test_other_kinds_are_refused(kind: str) -> None:
+    with pytest.raises(InputError, match="not an image that can be read"):
+        read_photo(encoded(PillowImage.new("RGB", (32, 32)), kind))
 
 
 def test_gray_stays_gray() -> None:

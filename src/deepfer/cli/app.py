@@ -431,12 +431,12 @@ def export(
     if web is not None:
         from deepfer.serve.site import write_site
 
-        if run is not None or to is not None:
-            raise typer.BadParameter("--web takes no RUN and no --to; give a model with --model")
+        if run or to or root or name or training_data or licence or int8:
+            raise typer.BadParameter("--web takes --model and --runtime alone, and no RUN")
         write_site(web, runtime, model)
         answer(f"{web}: put it on any web server; `python -m http.server -d {web}` tries it")
         return
-    if run is None or to is None:
+    if run is None or to is None or model or runtime:
         raise typer.BadParameter("give RUN and --to FILE.onnx, or --web DIR")
     from deepfer.training.export import export as run_export
 

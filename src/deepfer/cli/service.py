@@ -6,6 +6,7 @@ import time
 import webbrowser
 from pathlib import Path
 from typing import Annotated, Optional
+from urllib.parse import quote
 
 import typer
 
@@ -50,7 +51,11 @@ def serve(
         max_pixels=max_megapixels * 1_000_000,
         seconds=timeout,
     )
-    names = (*LOOPBACK, host, *(allow_host or []))
+    if wrong := [n for n in allow_host or [] if ":" in n.strip("[]") and not n.startswith("[")]:
+        raise typer.BadParameter(f"--allow-host {wrong[0]}: give the name without a port")
+    if wrong := [n for n in allow_host or [] if "*" in n.removeprefix("*.") and n != "*"]:
+        raise typer.BadParameter(f"--allow-host {wrong[0]}: a star only as *, or *.example.org")
+    names = (*LOOPBACK, f"[{host}]" if ":" in host else host, *(allow_host or []))
     anywhere = host in {"0.0.0.0", "::"} and not allow_host  # noqa: S104 (asked for)
     if host not in LOOPBACK and token is None:
         tell("note: other machines can use this service; set --token to keep strangers out")
@@ -107,13 +112,15 @@ def live(
             page = run.LivePage(source, recognizer, smoothing=smoothing)
             page.run(host="127.0.0.1", port=port, ready=lambda at: _ready(at, open_page))
             frames = page.frames
+    if source.damaged:
+        tell(source.damaged)
     seconds = time.monotonic() - began
     tell(f"camera {camera}: ended after {seconds:.1f} s, {frames} frames looked at")
 
 
 def _ready(page: str, open_page: bool, token: str | None = None) -> None:
-    address = page + (f"#token={token}" if token else "")
-    tell(f"deepfer: {page} (Ctrl-C ends it)")
+    address = page + (f"#token={quote(token, safe='')}" if token else "")
+    tell(f"deepfer: {address} (Ctrl-C ends it)")
     screen = sys.platform in {"darwin", "win32"} or os.environ.get("DISPLAY")
     if open_page and screen and sys.stderr.isatty():
-        webbrowser.open(address)
+        webbrowser.open(page)  # without the token: others can read a program's command line

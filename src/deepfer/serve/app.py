@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from deepfer import __version__
-from deepfer.errors import InputError, UnknownNameError
+from deepfer.errors import DeepferError, InputError
 from deepfer.explain import Explanation
 from deepfer.explain.methods import explain
 from deepfer.explain.regions import face_regions, region_shares
@@ -24,21 +25,14 @@ from deepfer.pipeline import Recognizer
 from deepfer.report import SCHEMA, to_json
 from deepfer.serve import schema
 from deepfer.serve.batching import BusyError, SharedRecognizer
+from deepfer.serve.headers import Secured
 from deepfer.serve.limits import Limits
 from deepfer.serve.metrics import Measured, Metrics
-from deepfer.serve.uploads import read_images
+from deepfer.serve.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; media-src blob:; "
-    "script-src 'self' 'wasm-unsafe-eval'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'",
-    "Permissions-Policy": "camera=(self)",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 _FORM = {
     "requestBody": {
         "required": True,
@@ -80,10 +74,11 @@ def create_app(
     shared = SharedRecognizer(
         recognizer, waiting=limits.waiting, observe=lambda n: metrics.batches.observe(n)
     )
+    uploads = Uploads(limits)
     metrics.at_work.set_function(lambda: shared.at_work)
 
     async def allowed(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode()
+        given = request.headers.get("authorization", "").encode("latin-1")  # as it was sent
         if token is not None and not secrets.compare_digest(given, f"Bearer {token}".encode()):
             raise HTTPException(
                 401, "send the service's token: 'Authorization: Bearer TOKEN'", _ASK_TOKEN
@@ -97,6 +92,7 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Secured)
     app.add_middleware(Measured, metrics=metrics)
 
     @app.post(
@@ -113,7 +109,6 @@ def create_app(
     )
     async def recognize(request: Request) -> Response:
         """Find faces in one or many images and tell their expressions."""
-        images = await read_images(request, limits)
 
         async def one(name: str, data: bytes) -> dict[str, Any] | InputError:
             try:
@@ -126,20 +121,22 @@ def create_app(
                 metrics.faces.labels(str(face.expression)).inc()
             return to_json(prediction)
 
-        found = await _in_time(asyncio.gather(*(one(*image) for image in images)), limits)
-        errors = [result for result in found if isinstance(result, InputError)]
-        if len(errors) == len(found):
-            raise errors[0]
-        if len(found) == 1:
-            return _answer(found[0])
-        return _answer(
-            [
-                {"schema": SCHEMA, "source": name, "error": str(result)}
-                if isinstance(result, InputError)
-                else result
-                for (name, _), result in zip(images, found, strict=True)
-            ]
-        )
+        async with uploads.images(request) as images:
+            with shared.places(len(images)):
+                work = asyncio.gather(*(one(*image) for image in images))
+                found = await _in_time(work, limits)
+        if len(found) > 1:
+            return _answer(
+                [
+                    {"schema": SCHEMA, "source": name, "error": str(result)}
+                    if isinstance(result, InputError)
+                    else result
+                    for (name, _), result in zip(images, found, strict=True)
+                ]
+            )
+        if isinstance(found[0], InputError):
+            raise found[0]
+        return _answer(found[0])
 
     @app.post(
         "/v1/explain",
@@ -153,9 +150,12 @@ def create_app(
         target: Annotated[str | None, Query(description="The expression to explain")] = None,
     ) -> Response:
         """Show which parts of one face decided, by occlusion."""
-        images = await read_images(request, limits)
-        work = asyncio.to_thread(_explained, recognizer, *images[0], face, target)
-        return _answer(await _in_time(work, limits))
+        async with uploads.images(request) as images:
+            if len(images) != 1:
+                raise HTTPException(400, f"send one image, not {len(images)}")
+            with shared.places(1):
+                work = partial(_explained, recognizer, *images[0], face, target)
+                return _answer(await _in_time(shared.run(work), limits))
 
     @app.get(
         "/v1/model",
@@ -176,15 +176,7 @@ def create_app(
         """Tell what happened so far, in Prometheus' text format."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    @app.middleware("http")
-    async def headers(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        response.headers.update(_HEADERS)
-        return response
-
-    for kind in (HTTPException, RequestValidationError, BusyError, InputError, UnknownNameError):
+    for kind in (HTTPException, RequestValidationError, BusyError, DeepferError, Exception):
         app.add_exception_handler(kind, _error)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
@@ -242,5 +234,7 @@ async def _error(request: Request, error: Exception) -> Response:
         case BusyError():
             busy = {"error": "too many images are waiting; try again"}
             return _answer(busy, 503, {"Retry-After": "1"})
-        case _:
+        case DeepferError():
             return _answer({"error": str(error)}, 422)
+        case _:
+            return _answer({"error": "the service failed; its log says why"}, 500)

@@ -13,6 +13,7 @@ class Limits:
         max_images: Images per request.
         seconds: For the body to arrive, and again for the answer.
         waiting: Images of all clients at work or in line; further ones are told to come back.
+        held: Bytes of all clients' bodies in memory at once; further ones are told to come back.
     """
 
     max_bytes: int = 32_000_000
@@ -20,3 +21,4 @@ class Limits:
     max_images: int = 64
     seconds: float = 30.0
     waiting: int = 512
+    held: int = 512_000_000

@@ -16,11 +16,11 @@ from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from deepfer.errors import DeepferError
 from deepfer.pipeline import Recognizer
 from deepfer.render import annotate, encode
 from deepfer.report import SCHEMA
 from deepfer.serve.app import LOOPBACK, STATIC
+from deepfer.serve.headers import Secured
 from deepfer.serve.run import run_app
 from deepfer.types import FaceExpression, Prediction
 from deepfer.video.analysis import FrameFaces, TrackedFace, analyse
@@ -28,6 +28,7 @@ from deepfer.video.frames import Camera, Frame
 
 _SHOWN = 960  # long side in pixels of the picture in the page
 _BOUNDARY = "frame"
+_CLOSING = 2.0  # seconds for a camera to end
 
 
 class NewestFrames:
@@ -40,9 +41,10 @@ class NewestFrames:
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self._newest: Frame | None = None
-        self._error: DeepferError | None = None
+        self._error: Exception | None = None
         self._over = False
         self._changed = threading.Condition()
+        self._reader: threading.Thread | None = None
 
     def frames(
         self, *, every: float = 0.0, start: float = 0.0, end: float | None = None
@@ -52,8 +54,8 @@ class NewestFrames:
         Raises:
             InputError: The camera gave no frame at all.
         """
-        reader = threading.Thread(target=self._read, args=(every, start, end), daemon=True)
-        reader.start()
+        self._reader = threading.Thread(target=self._read, args=(every, start, end), daemon=True)
+        self._reader.start()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._newest is not None or self._over)
@@ -64,16 +66,25 @@ class NewestFrames:
                 return
             yield frame
 
+    def close(self) -> None:
+        """Stop reading; a camera that hangs is left to its thread, since closing it would crash."""
+        self._over = True
+        if self._reader is not None:
+            self._reader.join(_CLOSING)
+            self.camera.hangs = self._reader.is_alive()
+
     def _read(self, every: float, start: float, end: float | None) -> None:
         began = time.monotonic()
         try:
             for frame in self.camera.frames(every=every, start=start, end=end):
                 if self.camera.is_file:
                     time.sleep(max(0.0, frame.time - (time.monotonic() - began)))
+                if self._over:
+                    return
                 with self._changed:
                     self._newest = frame
                     self._changed.notify()
-        except DeepferError as error:
+        except Exception as error:  # told by the thread that waits for frames
             self._error = error
         finally:
             with self._changed:
@@ -82,20 +93,40 @@ class NewestFrames:
 
 
 def watch(
-    camera: Camera, recognizer: Recognizer, *, smoothing: float, show: Callable[[FrameFaces], None]
+    camera: Camera,
+    recognizer: Recognizer,
+    *,
+    smoothing: float,
+    show: Callable[[FrameFaces], None],
+    stop: threading.Event | None = None,
 ) -> int:
-    """Show every frame there is time for, until the camera ends; return their number."""
+    """Show every frame there is time for, until the camera ends; return their number.
+
+    Args:
+        camera: An open camera.
+        recognizer: What finds and classifies faces.
+        smoothing: Seconds; see `Smoother`.
+        show: Called with each frame.
+        stop: Ends it when set.
+    """
     count = 0
-    for faces in analyse(NewestFrames(camera), recognizer, smoothing=smoothing, workers=1, group=1):
-        show(faces)
-        count += 1
+    newest = NewestFrames(camera)
+    try:
+        for faces in analyse(newest, recognizer, smoothing=smoothing, workers=1, group=1, ahead=0):
+            if stop is not None and stop.is_set():
+                break
+            show(faces)
+            count += 1
+    finally:
+        newest.close()
     return count
 
 
 def line(found: FrameFaces) -> str:
     """Return a frame's faces as one line of text."""
     faces = "; ".join(
-        f"{face.id} {face.expression} {face.smoothed[face.expression]:.0%}" for face in found.faces
+        f"{face.id} {face.expression} {face.smoothed[face.expression]:.0%}"
+        for face in _by_id(found)
     )
     return f"{found.frame.time:8.2f} s  {faces or 'no face'}"
 
@@ -144,7 +175,7 @@ class LivePage:
         self.frames = 0
         self._camera, self._recognizer, self._smoothing = camera, recognizer, smoothing
         self._newest: _Shown | None = None
-        self._error: DeepferError | None = None
+        self._error: Exception | None = None
         self._over = threading.Event()
         self._server: uvicorn.Server | None = None
 
@@ -157,7 +188,10 @@ class LivePage:
                 Route("/events", self._events),
                 Mount("/", StaticFiles(directory=STATIC)),
             ],
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))],
+            middleware=[
+                Middleware(Secured),
+                Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)),
+            ],
         )
         watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -169,13 +203,21 @@ class LivePage:
             run_app(app, host=host, port=port, ready=ready, server=start)
         finally:
             self._over.set()
+            if watcher.is_alive():
+                watcher.join(2 * _CLOSING)
         if self._error is not None:
             raise self._error
 
     def _watch(self) -> None:
         try:
-            watch(self._camera, self._recognizer, smoothing=self._smoothing, show=self._show)
-        except DeepferError as error:
+            watch(
+                self._camera,
+                self._recognizer,
+                smoothing=self._smoothing,
+                show=self._show,
+                stop=self._over,
+            )
+        except Exception as error:  # told once the page has ended
             self._error = error
         finally:
             self._over.set()
@@ -207,7 +249,7 @@ class LivePage:
     async def _fresh(self) -> AsyncIterator[_Shown]:
         """Yield the newest picture whenever it has changed, until the camera ends."""
         last = None
-        while not self._over.is_set():
+        while not (self._over.is_set() or (self._server and self._server.should_exit)):
             if self._newest is None or self._newest is last:
                 await asyncio.sleep(0.005)
                 continue

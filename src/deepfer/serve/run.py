@@ -16,7 +16,7 @@ class _HalfClosed(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         cycle = self.cycle
-        if cycle is None or not cycle.more_body:
+        if cycle is None or cycle.response_complete or not cycle.more_body:
             return False
         cycle.more_body, cycle.keep_alive = False, False
         cycle.message_event.set()
@@ -55,7 +55,9 @@ def run_app(
         except OverflowError:
             raise InputError(f"port {port}: expected 0 to 65535") from None
         listener.listen(1024)
-        shown = f"[{host}]" if family == socket.AF_INET6 else host
+        # a wildcard is no address to go to
+        near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        shown = f"[{near}]" if family == socket.AF_INET6 else near
         config = uvicorn.Config(
             app, http=_HalfClosed, ws="none", log_level="warning", timeout_graceful_shutdown=3
         )

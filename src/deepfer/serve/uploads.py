@@ -1,81 +1,118 @@
 """The images of a request, read into memory within the limits and never onto a disk."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from deepfer.serve.batching import BusyError
 from deepfer.serve.limits import Limits
 
 _DRAIN = 8  # a client that sends too much hears so only if it is let finish, up to so many times
+_SLICE = 65_536  # bytes of a form that are parsed before others get a turn
 
 
-async def read_images(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
-    """Return the name and bytes of every image in the multipart field ``file``.
+class Uploads:
+    """Reads the images of requests.
 
-    Raises:
-        HTTPException: 400 malformed, 408 too slow, 413 too large, 415 no multipart form.
+    Args:
+        limits: What one request, and all together, may hold.
     """
-    kind = request.headers.get("content-type", "")
-    if not kind.lower().startswith("multipart/form-data"):
-        raise HTTPException(415, "send images as multipart/form-data, in the field 'file'")
-    body = await _body(request, limits)
-    if not body.rstrip().endswith(b"--"):
-        raise HTTPException(400, "the body ends before its form does; send it again")
-    parser = MultiPartParser(
-        request.headers, _once(body), max_files=limits.max_images, max_fields=limits.max_images
-    )
-    parser.spool_max_size = limits.max_bytes + 1  # in memory, whatever the size
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        reason = getattr(error, "message", None) or str(error)
-        raise HTTPException(400, f"the form cannot be read ({reason})") from None
-    try:
-        images = [
-            (_plain_name(part.filename or "-"), await part.read())
-            for part in form.getlist("file")
-            if isinstance(part, UploadFile)
-        ]
-    finally:
-        await form.close()
-    if not images:
-        raise HTTPException(400, "no image found; send at least one file in the field 'file'")
-    return images
 
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._held = 0
 
-async def _body(request: Request, limits: Limits) -> bytes:
-    too_large = HTTPException(413, f"more than {limits.max_bytes:,} bytes; send less at once")
-    declared = request.headers.get("content-length", "0")
-    if int(declared) > limits.max_bytes and "expect" in request.headers:
-        raise too_large  # the client asked before it sends
-    body = bytearray()
-    total = 0
-    try:
-        async with asyncio.timeout(limits.seconds):
-            async for chunk in request.stream():
-                total += len(chunk)
-                if total > _DRAIN * limits.max_bytes:
-                    raise too_large
-                if total <= limits.max_bytes:
+    @asynccontextmanager
+    async def images(self, request: Request) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """Give the name and bytes of every image in the multipart field ``file``.
+
+        Raises:
+            HTTPException: 400 malformed, 408 too slow, 413 too large, 415 no multipart form.
+            BusyError: The bodies of all clients together are too much.
+        """
+        kind = request.headers.get("content-type", "")
+        if not kind.lower().startswith("multipart/form-data"):
+            raise HTTPException(415, "send images as multipart/form-data, in the field 'file'")
+        body = bytearray()
+        try:
+            await self._read(request, body)
+            yield await self._parsed(request, body)
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, request: Request, body: bytearray) -> None:
+        limits = self.limits
+        too_large = HTTPException(413, f"more than {limits.max_bytes:,} bytes; send less at once")
+        total, declared = 0, int(request.headers.get("content-length", "0"))
+        if declared > limits.max_bytes and "expect" in request.headers:
+            raise too_large  # the client asked before it sends
+        try:
+            async with asyncio.timeout(limits.seconds):
+                async for chunk in request.stream():
+                    total += len(chunk)
+                    if total > _DRAIN * limits.max_bytes:
+                        raise too_large
+                    if max(total, declared) > limits.max_bytes:
+                        continue  # read, so that the client listens, and not kept
+                    if self._held + len(chunk) > limits.held:
+                        raise BusyError
+                    self._held += len(chunk)
                     body += chunk
-    except TimeoutError:
-        raise HTTPException(408, f"the body took more than {limits.seconds:g} s") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "the connection ended before the body did") from None
-    if total > limits.max_bytes:
-        raise too_large
-    return bytes(body)
+        except TimeoutError:
+            raise HTTPException(408, f"the body took more than {limits.seconds:g} s") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the connection ended before the body did") from None
+        if max(total, declared) > limits.max_bytes:
+            raise too_large
+
+    async def _parsed(self, request: Request, body: bytearray) -> list[tuple[str, bytes]]:
+        parser = _Parser(
+            request.headers,
+            _in_slices(body),
+            max_files=self.limits.max_images,
+            max_fields=self.limits.max_images,
+        )
+        parser.spool_max_size = self.limits.max_bytes + 1  # in memory, whatever the size
+        try:
+            form = await parser.parse()
+        except (MultiPartException, KeyError, ValueError, LookupError) as error:
+            reason = getattr(error, "message", None) or str(error)
+            raise HTTPException(400, f"the form cannot be read ({reason!r})") from None
+        try:
+            if not parser.ended:
+                raise HTTPException(400, "the body ends before its form does; send it again")
+            images = [
+                (_plain_name(part.filename or "-"), await part.read())
+                for part in form.getlist("file")
+                if isinstance(part, UploadFile)
+            ]
+        finally:
+            await form.close()
+        if not images:
+            raise HTTPException(400, "no image found; send at least one file in the field 'file'")
+        return images
 
 
-async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body
+class _Parser(MultiPartParser):
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+        super().on_end()
+
+
+async def _in_slices(body: bytearray) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(body), _SLICE):
+        yield bytes(body[start : start + _SLICE])
+        await asyncio.sleep(0)
 
 
 def _plain_name(name: str) -> str:
-    if any(c in name for c in "/\\\0") or name in {"", ".", ".."}:
-        raise HTTPException(400, f"file name {name!r} holds a path; send the bare name")
+    if any(c in name for c in "/\\") or name in {".", ".."} or not name.isprintable():
+        raise HTTPException(400, f"file name {name!a} holds a path or what cannot be printed")
     return name

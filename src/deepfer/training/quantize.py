@@ -77,17 +77,30 @@ def first_layer_in_blocks(model: onnx.ModelProto, spec: InputSpec) -> None:
     """
     graph = model.graph
     users = {name: node for node in graph.node for name in node.input}
-    conv = next((n for n in graph.node if n.op_type == "Conv"), None)
+    conv = next((n for n in graph.node if n.op_type == "Conv" and len(n.input) == 3), None)
     relu = users.get(conv.output[0]) if conv else None
     pool = users.get(relu.output[0]) if relu else None
     if conv is None or relu is None or pool is None:
         return
-    kinds = (relu.op_type, pool.op_type)
     weights = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     weight, bias = weights[conv.input[1]], weights[conv.input[2]]
-    shape = (_ints(conv, "pads"), _ints(pool, "kernel_shape"), _ints(pool, "strides"))
-    usual = ([1, 1, 1, 1], [2, 2], [2, 2])
-    if kinds != ("Relu", "MaxPool") or weight.shape[1:] != (1, 3, 3) or shape != usual:
+    uses = [name for node in graph.node for name in node.input]
+    once = all(uses.count(node.output[0]) == 1 for node in (conv, relu))
+    found = (relu.op_type, pool.op_type, *weight.shape[1:], spec.height % 2, spec.width % 2)
+    options = {"Conv pads": [0, 0, 0, 0], "MaxPool strides": [1, 1]}  # where the graph is silent
+    options |= {f"{n.op_type} {a.name}": list(a.ints) for n in (conv, pool) for a in n.attribute}
+    usual = {
+        "Conv pads": [1, 1, 1, 1],
+        "Conv strides": [1, 1],
+        "Conv dilations": [1, 1],
+        "MaxPool kernel_shape": [2, 2],
+        "MaxPool strides": [2, 2],
+        "MaxPool pads": [0, 0, 0, 0],
+        "MaxPool dilations": [1, 1],
+    }
+    if not once or found != ("Relu", "MaxPool", 1, 3, 3, 0, 0):
+        return
+    if any(options.get(key, value) != value for key, value in usual.items()):
         return
     count, rows, columns = len(weight), spec.height // 2, spec.width // 2
     blocks = np.zeros((2, 2, count, 2, 2, 3, 3), dtype=np.float32)
@@ -102,7 +115,7 @@ def first_layer_in_blocks(model: onnx.ModelProto, spec: InputSpec) -> None:
     }
     graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in new.items())
     last, to_back, to_front = "", [0, 2, 3, 1], [0, 3, 1, 2]
-    steps: list[tuple[str, list[str], dict[str, Any]]] = [
+    steps: list[tuple[str, list[str], Any]] = [
         ("SpaceToDepth", [conv.input[0]], {"blocksize": 2}),
         ("Conv", [last, "blocks.weight", "blocks.bias"], {"pads": [1, 1, 1, 1]}),
         ("Relu", [last], {}),
@@ -127,10 +140,6 @@ def first_layer_in_blocks(model: onnx.ModelProto, spec: InputSpec) -> None:
     for initializer in [i for i in graph.initializer if i.name in conv.input]:
         graph.initializer.remove(initializer)
     onnx.checker.check_model(model)
-
-
-def _ints(node: onnx.NodeProto, name: str) -> list[int]:
-    return next((list(a.ints) for a in node.attribute if a.name == name), [])
 
 
 def _is_attention(inputs: Any) -> bool:

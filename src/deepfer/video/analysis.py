@@ -72,6 +72,7 @@ def analyse(
     smoothing: float = 0.4,
     workers: int | None = None,
     group: int = 8,
+    ahead: int = 8,
 ) -> Iterator[FrameFaces]:
     """Yield every frame with its faces.
 
@@ -83,7 +84,8 @@ def analyse(
         end: As for `VideoFile.frames`.
         smoothing: Seconds; see `Smoother`.
         workers: Frames that are searched at the same time; the number of cores by default.
-        group: Frames that are classified together; twice as many are read ahead.
+        group: Frames that are classified together.
+        ahead: Frames that are read and searched meanwhile.
 
     Raises:
         InputError: The video holds no frame that can be decoded.
@@ -100,11 +102,12 @@ def analyse(
 
     try:
         queue: deque[Future[tuple[Frame, Image, list[Face]]]] = deque(
-            pool.submit(search, frame) for frame in islice(frames, 2 * group)
+            pool.submit(search, frame) for frame in islice(frames, group + ahead)
         )
         while queue:
             batch = [queue.popleft().result() for _ in range(min(len(queue), group))]
-            queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
+            if ahead:
+                queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
             spec = recognizer.classifier.info.input
             crops = [
                 frame.gray
@@ -128,6 +131,8 @@ def analyse(
                         )
                     )
                 yield FrameFaces(frame, tuple(tracked))
+            if not ahead:  # the newest frame is the one to look at
+                queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
     finally:
         pool.shutdown(cancel_futures=True)
 

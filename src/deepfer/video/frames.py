@@ -10,12 +10,14 @@ from typing import Any, Self
 import av
 import numpy as np
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from deepfer.errors import InputError
 from deepfer.types import Image
+
+_PATIENCE = 10.0  # seconds that a camera or stream may be silent
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class VideoFile:
         name: The path as it was given.
         duration: Seconds, or None where the file does not say.
         frame_rate: Mean frames per second, or None where the file does not say.
+        damaged: What ended the frames before the file's end, if anything did.
+        hangs: Set where another thread still reads: it must not be closed then.
 
     Raises:
         InputError: The file is missing, no video, or damaged.
@@ -73,6 +77,7 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
+        self.damaged, self.hangs = "", False
         self._container = self._open(self.name)
         streams = self._container.streams.video
         if not streams:
@@ -107,7 +112,11 @@ class VideoFile:
 
     def __exit__(self, *exception: object) -> None:
         """Close the file."""
-        self._container.close()
+        if not self.hangs:
+            self._container.close()
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        yield from self._container.decode(self._stream)
 
     def frames(
         self, *, every: float = 0.0, start: float = 0.0, end: float | None = None
@@ -126,9 +135,8 @@ class VideoFile:
         """
         first: float | None = None
         due, number = start, -1
-        self.damaged = ""
         try:
-            for decoded in self._container.decode(self._stream):
+            for decoded in self._decoded():
                 number += 1
                 now = decoded.time
                 if now is None:  # some streams give no times; the rate is the best guess
@@ -169,12 +177,19 @@ class Camera(VideoFile):
     def _open(self, name: str) -> InputContainer:
         device, kind = _device(name)
         try:
-            return av.open(device, format=kind)
+            return av.open(device, format=kind, timeout=(_PATIENCE, _PATIENCE))
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(
                 f"camera {name}: cannot be opened ({_reason(error)}); is it plugged in, and not "
                 "used by another program?"
             ) from None
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._container.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except InvalidDataError:  # cameras send a damaged picture now and then
+                continue
 
     @property
     def is_file(self) -> bool:
