@@ -71,11 +71,11 @@ def test_what_cannot_be_read_is_told(service: str, browser: Open, astronaut: Pat
 
 def test_keyboard_alone(service: str, browser: Open, astronaut: Path) -> None:
     page = _ready(browser(service))
+    # from the start: switching it on just before the key press would be a race
+    page.on("filechooser", lambda chooser: chooser.set_files(astronaut))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "choose"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(astronaut)
+    page.keyboard.press("Enter")
     page.wait_for_selector(".face")
     for _ in range(10):
         page.keyboard.press("Tab")
