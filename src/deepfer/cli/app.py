@@ -8,7 +8,7 @@ import typer
 from deepfer import __version__
 from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
 from deepfer.cli.data import app as data_app
-from deepfer.cli.service import live, serve
+from deepfer.cli.service import ModelFile, live, serve
 from deepfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ app.command()(serve)
 
 Root = Annotated[
     Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
-]
-ModelFile = Annotated[
-    Optional[Path], typer.Option(help="A model file; the shipped one by default.")
 ]
 Detect = Annotated[
     bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")

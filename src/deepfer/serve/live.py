@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,7 +23,7 @@ from deepfer.serve.app import LOOPBACK, STATIC
 from deepfer.serve.headers import Secured
 from deepfer.serve.run import run_app
 from deepfer.types import FaceExpression, Prediction
-from deepfer.video.analysis import FrameFaces, TrackedFace, analyse
+from deepfer.video.analysis import FrameFaces, TrackedFace, analyse, resized
 from deepfer.video.frames import Camera, Frame
 
 _SHOWN = 960  # long side in pixels of the picture in the page
@@ -228,11 +228,7 @@ class LivePage:
         photo = found.frame.small(_SHOWN)
         zoom = max(photo.shape[:2]) / max(found.frame.decoded.width, found.frame.decoded.height)
         shown = tuple(
-            FaceExpression(
-                replace(face.result.face, box=tuple(round(v * zoom) for v in face.result.face.box)),
-                face.smoothed,
-            )
-            for face in found.faces
+            FaceExpression(resized(face.result.face, zoom), face.smoothed) for face in found.faces
         )
         prediction = Prediction(
             source="camera",

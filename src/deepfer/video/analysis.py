@@ -98,7 +98,7 @@ def analyse(
     def search(frame: Frame) -> tuple[Frame, Image, list[Face]]:
         small = frame.small(recognizer.detect_size)
         zoom = max(frame.decoded.width, frame.decoded.height) / max(small.shape[:2])
-        return frame, small, [_enlarged(face, zoom) for face in recognizer.find(small)]
+        return frame, small, [resized(face, zoom) for face in recognizer.find(small)]
 
     try:
         queue: deque[Future[tuple[Frame, Image, list[Face]]]] = deque(
@@ -141,8 +141,8 @@ def _named(recognizer: Recognizer, values: list[float]) -> dict[Expression, floa
     return dict(zip(recognizer.labels, values, strict=True))
 
 
-def _enlarged(face: Face, zoom: float) -> Face:
-    """Return a face found on a shrunk frame in the pixels of the whole one."""
+def resized(face: Face, zoom: float) -> Face:
+    """Return a face in the pixels of the same frame `zoom` times as large."""
     left, top, width, height = (round(v * zoom) for v in face.box)
     landmarks = None if face.landmarks is None else np.asarray(face.landmarks * zoom)
     return replace(face, box=(left, top, width, height), landmarks=landmarks)
