@@ -5,6 +5,7 @@ Source:
     opencv_zoo (MIT), ``face_detection_yunet_2023mar.onnx`` with free height and width.
 """
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def whole_picture(photo: Image) -> list[Face]:
     """Return the picture itself as its one face, for pictures that are face crops already."""
     height, width = photo.shape[:2]
     return [Face(box=(0, 0, width, height), landmarks=None, detector_score=1.0)]
+
+
+def resized(face: Face, zoom: float, size: tuple[int, int]) -> Face:
+    """Return a face in the pixels of the same picture `zoom` times as large.
+
+    Args:
+        face: A face of the smaller picture.
+        zoom: Above 0.
+        size: Width and height of the larger picture, to which the box is clipped.
+    """
+    left, top, width, height = (v * zoom for v in face.box)
+    x, y = round(left), round(top)
+    right, bottom = min(round(left + width), size[0]), min(round(top + height), size[1])
+    landmarks = None if face.landmarks is None else np.asarray(face.landmarks * zoom)
+    return replace(face, box=(x, y, right - x, bottom - y), landmarks=landmarks)
 
 
 def _suppress(rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:

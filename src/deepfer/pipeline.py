@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 
 from deepfer.align import align
 from deepfer.classify import Classifier
-from deepfer.detect import FaceDetector, whole_picture
+from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
 from deepfer.labels import Expression
-from deepfer.media import MAX_PIXELS, Source, read_photo, source_name
+from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, source_name
 from deepfer.preprocess import to_pixels
 from deepfer.types import Face, FaceExpression, Image, Prediction
 
@@ -168,15 +169,26 @@ class Recognizer:
         Raises:
             InputError: The photo cannot be read.
         """
-        photo = read_photo(source, name, max_pixels=self._max_pixels)
-        faces = [face for face in self.find(photo) if face.box[2] >= self._min_face]
         spec = self.classifier.info.input
+        decode = partial(decode_photo, source, name, max_pixels=self._max_pixels)
+        photo = decode(long_side=self.detect_size)
+        found = self._search(photo)
+        if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
+            photo = decode()  # small faces need all their pixels
+            found = self._search(photo)
         crops = [
-            photo if face.landmarks is None else align(photo, face.landmarks, spec.height)
-            for face in faces
+            photo.pixels
+            if face.landmarks is None
+            else align(photo.pixels, face.landmarks, spec.height)
+            for face in found
         ]
-        height, width = photo.shape[:2]
-        return Prepared(name or source_name(source), width, height, faces, to_pixels(crops, spec))
+        size = photo.width, photo.height
+        faces = [resized(face, photo.divisor, size) for face in found]
+        return Prepared(name or source_name(source), *size, faces, to_pixels(crops, spec))
+
+    def _search(self, photo: Photo) -> list[Face]:
+        faces = self.find(photo.pixels)
+        return [face for face in faces if face.box[2] * photo.divisor >= self._min_face]
 
     def classify(self, photos: Sequence[Prepared]) -> list[Prediction]:
         """Do the second half of `recognize` for several photos in one go."""

@@ -7,7 +7,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from deepfer.errors import InputError
-from deepfer.media import expand, read_photo
+from deepfer.media import decode_photo, expand, read_photo
 
 
 def encoded(picture: PillowImage.Image, kind: str, **options: object) -> bytes:
@@ -31,6 +31,39 @@ def test_every_orientation(orientation: int) -> None:
     data = encoded(PillowImage.fromarray(pixels), "PNG", exif=exif)
     expected = ImageOps.exif_transpose(PillowImage.open(io.BytesIO(data)))
     np.testing.assert_array_equal(read_photo(data), np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("side", "divisor"), [(1201, 1), (600, 2), (300, 4), (40, 8)])
+def test_large_jpegs_are_decoded_at_a_fraction(orientation: int, side: int, divisor: int) -> None:
+    picture = PillowImage.new("RGB", (1201, 803), "blue")
+    picture.paste("red", (0, 0, 400, 400))
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture, "JPEG", exif=exif)
+    whole, photo = read_photo(data), decode_photo(data, long_side=side)
+    assert (photo.height, photo.width) == whole.shape[:2]
+    assert photo.divisor == divisor
+    assert photo.pixels.shape[:2] == tuple(-(-n // divisor) for n in whole.shape[:2])
+    places = np.array([[100, 100], [100, -100], [-100, 100], [-100, -100]])
+    for y, x in places:
+        np.testing.assert_allclose(
+            photo.pixels[y // divisor, x // divisor].astype(int), whole[y, x], atol=3
+        )
+
+
+def test_only_jpeg_files_are_reduced_and_the_callers_picture_is_left_alone() -> None:
+    picture = PillowImage.new("RGB", (1200, 800), "blue")
+    assert decode_photo(encoded(picture, "PNG"), long_side=300).divisor == 1
+    opened = PillowImage.open(io.BytesIO(encoded(picture, "JPEG")))
+    assert decode_photo(opened, long_side=300).divisor == 1
+    assert opened.size == (1200, 800)
+
+
+def test_the_limit_counts_the_pixels_of_the_whole_photo() -> None:
+    data = encoded(PillowImage.new("RGB", (1200, 800)), "JPEG")
+    with pytest.raises(InputError, match="more than 959,999 pixels"):
+        decode_photo(data, long_side=300, max_pixels=959_999)
 
 
 def test_damaged_exif_does_not_cost_the_picture() -> None:

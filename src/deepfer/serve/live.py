@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from deepfer.detect import resized
 from deepfer.pipeline import Recognizer
 from deepfer.render import annotate, encode
 from deepfer.report import SCHEMA
@@ -23,7 +24,7 @@ from deepfer.serve.app import LOOPBACK, STATIC
 from deepfer.serve.headers import Secured
 from deepfer.serve.run import run_app
 from deepfer.types import FaceExpression, Prediction
-from deepfer.video.analysis import FrameFaces, TrackedFace, analyse, resized
+from deepfer.video.analysis import FrameFaces, TrackedFace, analyse
 from deepfer.video.frames import Camera, Frame
 
 _SHOWN = 960  # long side in pixels of the picture in the page
@@ -226,14 +227,16 @@ class LivePage:
 
     def _show(self, found: FrameFaces) -> None:
         photo = found.frame.small(_SHOWN)
-        zoom = max(photo.shape[:2]) / max(found.frame.decoded.width, found.frame.decoded.height)
+        height, width = photo.shape[:2]
+        zoom = max(width, height) / max(found.frame.size)
         shown = tuple(
-            FaceExpression(resized(face.result.face, zoom), face.smoothed) for face in found.faces
+            FaceExpression(resized(face.result.face, zoom, (width, height)), face.smoothed)
+            for face in found.faces
         )
         prediction = Prediction(
             source="camera",
-            width=photo.shape[1],
-            height=photo.shape[0],
+            width=width,
+            height=height,
             model=self._recognizer.model,
             labels=self._recognizer.labels,
             faces=shown,

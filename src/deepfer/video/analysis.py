@@ -7,13 +7,12 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-import numpy as np
-
 from deepfer.align import align
+from deepfer.detect import resized
 from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
@@ -97,8 +96,9 @@ def analyse(
 
     def search(frame: Frame) -> tuple[Frame, Image, list[Face]]:
         small = frame.small(recognizer.detect_size)
-        zoom = max(frame.decoded.width, frame.decoded.height) / max(small.shape[:2])
-        return frame, small, [resized(face, zoom) for face in recognizer.find(small)]
+        zoom = max(frame.size) / max(small.shape[:2])
+        faces = [resized(face, zoom, frame.size) for face in recognizer.find(small)]
+        return frame, small, faces
 
     try:
         queue: deque[Future[tuple[Frame, Image, list[Face]]]] = deque(
@@ -139,10 +139,3 @@ def analyse(
 
 def _named(recognizer: Recognizer, values: list[float]) -> dict[Expression, float]:
     return dict(zip(recognizer.labels, values, strict=True))
-
-
-def resized(face: Face, zoom: float) -> Face:
-    """Return a face in the pixels of the same frame `zoom` times as large."""
-    left, top, width, height = (round(v * zoom) for v in face.box)
-    landmarks = None if face.landmarks is None else np.asarray(face.landmarks * zoom)
-    return replace(face, box=(left, top, width, height), landmarks=landmarks)

@@ -36,6 +36,12 @@ class Frame:
     decoded: av.VideoFrame
     turns: int
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, upright."""
+        width, height = self.decoded.width, self.decoded.height
+        return (height, width) if self.turns % 2 else (width, height)
+
     @cached_property
     def rgb(self) -> Image:
         """uint8 (H, W, 3), upright."""

@@ -1,0 +1,64 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from deepfer import Recognizer
+from deepfer.media import read_photo
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> Recognizer:
+    return Recognizer()
+
+
+def jpeg(portrait: PillowImage.Image, width: int, height: int, place: tuple[int, int]) -> bytes:
+    photo = PillowImage.new("RGB", (width, height), "gray")
+    photo.paste(portrait, place)
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def test_a_large_jpeg_gives_what_all_its_pixels_give(
+    recognizer: Recognizer, astronaut: Path
+) -> None:
+    portrait = PillowImage.open(astronaut).convert("RGB").resize((2048, 2048))
+    data = jpeg(portrait, 2801, 2101, (400, 50))
+    fast, whole = recognizer.recognize(data), recognizer.recognize(read_photo(data))
+    assert (fast.width, fast.height) == (2801, 2101)
+    (a,), (b,) = fast.faces, whole.faces
+    np.testing.assert_allclose(a.face.box, b.face.box, atol=8)
+    assert a.face.landmarks is not None
+    assert b.face.landmarks is not None
+    np.testing.assert_allclose(a.face.landmarks, b.face.landmarks, atol=8)
+    np.testing.assert_allclose(
+        list(a.probabilities.values()), list(b.probabilities.values()), atol=0.02
+    )
+
+
+def test_small_faces_of_a_large_jpeg_are_read_with_all_their_pixels(
+    recognizer: Recognizer, astronaut: Path
+) -> None:
+    portrait = PillowImage.open(astronaut).convert("RGB")  # its face is 100 pixels wide
+    data = jpeg(portrait, 2800, 2100, (900, 700))
+    fast, whole = recognizer.recognize(data), recognizer.recognize(read_photo(data))
+    assert len(fast.faces) == 1
+    assert fast.faces == whole.faces
+
+
+def test_a_reduced_crop_has_the_box_of_the_whole_photo(astronaut: Path) -> None:
+    data = jpeg(PillowImage.open(astronaut).convert("RGB"), 1301, 1303, (0, 0))
+    (face,) = Recognizer(detect=False).recognize(data).faces
+    assert face.face.box == (0, 0, 1301, 1303)
+
+
+def test_faces_below_the_least_width_are_left_out_whatever_the_scale(astronaut: Path) -> None:
+    portrait = PillowImage.open(astronaut).convert("RGB").resize((2048, 2048))
+    data = jpeg(portrait, 2800, 2100, (400, 50))
+    (found,) = Recognizer().recognize(data).faces
+    width = found.face.box[2]
+    assert len(Recognizer(min_face=width - 8).recognize(data).faces) == 1
+    assert not Recognizer(min_face=width + 8).recognize(data).faces
