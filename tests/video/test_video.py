@@ -3,8 +3,10 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,13 +18,14 @@ from conftest import ROOT, Run
 from deepfer import Recognizer
 from deepfer.errors import InputError
 from deepfer.labels import BASIC_EXPRESSIONS
-from deepfer.types import Face
-from deepfer.video import analyse
+from deepfer.types import Face, Image
+from deepfer.video import FrameFaces, analyse
 from deepfer.video.annotated import annotated_copy
 from deepfer.video.frames import Frame, VideoFile
 from deepfer.video.rows import row_file
+from deepfer.video.search import search
 from deepfer.video.summary import Summary
-from deepfer.video.tracking import Smoother, Tracker
+from deepfer.video.tracking import Smoother, Tracker, thumbnail
 
 TIMES = [0.0, 0.04, 0.08, 0.2, 0.24, 0.28, 0.5, 0.9, 1.0, 1.04]
 Make = Callable[..., Path]
@@ -125,7 +128,7 @@ def face(x: float, y: float, size: int = 40) -> Face:
 
 class TestTracker:
     def run(self, steps: Iterator[tuple[float, list[Face]]]) -> list[list[int]]:
-        tracker, gray = Tracker(), np.full((48, 64), 90, dtype=np.uint8)
+        tracker, gray = Tracker(), thumbnail(np.full((48, 64), 90, dtype=np.uint8))
         return [tracker.update(time, faces, gray) for time, faces in steps]
 
     def test_moving_faces_keep_their_ids_whatever_their_order(self) -> None:
@@ -144,7 +147,7 @@ class TestTracker:
 
     def test_a_cut_ends_all_tracks(self) -> None:
         tracker = Tracker()
-        dark, light = (np.full((48, 64, 3), v, dtype=np.uint8) for v in (30, 200))
+        dark, light = (thumbnail(np.full((48, 64), v, dtype=np.uint8)) for v in (30, 200))
         assert tracker.update(0.0, [face(10, 10)], dark) == [1]
         assert tracker.update(0.04, [face(10, 10)], dark) == [1]
         assert tracker.update(0.08, [face(10, 10)], light) == [2]
@@ -167,6 +170,99 @@ def test_smoothing() -> None:
     assert found[1] == pytest.approx(1 - np.exp(-1), abs=1e-3)
     assert sum(found) == pytest.approx(1)
     assert smoother.update(2, 9.0, last) == [0, 1]
+
+
+class TestSearch:
+    """Which frames are searched, and what those between are filled with."""
+
+    @pytest.fixture
+    def follow(self, make_video: Make) -> Callable[..., tuple[int, list[FrameFaces]]]:
+        def run(
+            places: Callable[[float], list[tuple[int, int]]], every: float, frames: int = 22
+        ) -> tuple[int, list[FrameFaces]]:
+            recognizer, searched = Recognizer(), []
+            find = recognizer.find
+            recognizer.find = lambda picture: searched.append(1) or find(picture)
+            clip = make_video(times=[i / 25 for i in range(frames)], places=places)
+            with VideoFile(clip) as video:
+                found = list(analyse(video, recognizer, search_every=every))
+            assert [f.frame.number for f in found] == list(range(frames))
+            return len(searched), found
+
+        return run
+
+    def test_calm_faces_are_filled_in(self, follow: Callable[..., Any]) -> None:
+        def walk(time: float) -> list[tuple[int, int]]:
+            return [(round(10 + 60 * time), 20), (round(200 - 30 * time), 30)]
+
+        count, found = follow(walk, 0.1)
+        everywhere, expected = follow(walk, 0.0)
+        assert (count, everywhere) == (8, 22)  # 0, 3, 6 ... 21
+        for one, other in zip(found, expected, strict=True):
+            by_id, expected_by_id = (sorted(f.faces, key=lambda f: f.id) for f in (one, other))
+            assert [f.id for f in by_id] == [f.id for f in expected_by_id]
+            for a, b in zip(by_id, expected_by_id, strict=True):
+                # from frame to frame the detector itself is unsure by as much
+                np.testing.assert_allclose(a.result.face.box, b.result.face.box, atol=8)
+                np.testing.assert_allclose(a.result.face.landmarks, b.result.face.landmarks, atol=5)
+                for label, value in a.result.probabilities.items():
+                    assert value == pytest.approx(b.result.probabilities[label], abs=0.02)
+
+    def test_the_last_frame_is_searched(self, follow: Callable[..., Any]) -> None:
+        count, found = follow(lambda t: [(60, 20)], 0.1, frames=6)
+        assert count == 3  # 0, 3, 5
+        assert all(len(f.faces) == 1 for f in found)
+
+    @pytest.mark.parametrize(
+        "places",
+        [
+            lambda t: [(10, 20), (150, 30)] if t > 0.43 else [(10, 20)],  # someone comes
+            lambda t: [(10 if t < 0.43 else 110, 20)],  # a leap
+            lambda t: [] if 0.43 < t < 0.6 else [(10, 20)],  # nobody for a moment
+        ],
+    )
+    def test_all_frames_are_searched_where_faces_change(
+        self, follow: Callable[..., Any], places: Callable[[float], list[tuple[int, int]]]
+    ) -> None:
+        count, found = follow(places, 0.1)
+        everywhere, expected = follow(places, 0.0)
+        assert 8 < count < everywhere == 22
+        for one, other in zip(found, expected, strict=True):
+            assert {f.id for f in one.faces} == {f.id for f in other.faces}
+
+    def test_nothing_is_filled_in_across_a_cut(self) -> None:
+        class Pictures:
+            detect_size = 64
+
+            def find(self, picture: Image) -> list[Face]:
+                searched.append(int(picture.mean()))
+                return [face(10 if picture.mean() < 100 else 12, 10)]
+
+        def frames() -> Iterator[Frame]:
+            for i in range(7):
+                gray = np.full((48, 64, 3), 30 if i < 5 else 200, dtype=np.uint8)
+                yield Frame(i, i / 30, av.VideoFrame.from_ndarray(gray), 0)
+
+        searched: list[int] = []
+        with ThreadPoolExecutor(1) as pool:
+            found = list(search(frames(), Pictures(), pool, every=0.1, ahead=2))  # type: ignore[arg-type]
+        assert [round(f.faces[0].box[0]) for f in found] == [10] * 5 + [12] * 2
+        assert len(searched) == 5  # 0, 3, 6, and 4 and 5, between which the scene changes
+
+    def test_frames_are_taken_only_when_asked_for(self) -> None:
+        taken: list[int] = []
+
+        def frames() -> Iterator[Frame]:
+            for i in range(3):
+                taken.append(i)
+                gray = np.zeros((48, 64, 3), dtype=np.uint8)
+                yield Frame(i, i / 30, av.VideoFrame.from_ndarray(gray), 0)
+
+        with ThreadPoolExecutor(1) as pool:
+            found = search(frames(), Recognizer(), pool, every=0, ahead=0)
+            for i in range(3):
+                assert next(found).frame.number == i
+                assert taken == list(range(i + 1))
 
 
 class TestAnalysis:

@@ -146,6 +146,9 @@ def video(
     smoothing: Annotated[
         float, typer.Option(min=0.01, help="Seconds after which a change shows to 63 %.")
     ] = 0.4,
+    search_every: Annotated[
+        str, typer.Option(help="Time between frames searched for faces; 0 to search all.")
+    ] = "0.1s",
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out videos whose files are all there.")
     ] = False,
@@ -167,7 +170,16 @@ def video(
     if stop is not None and stop <= begin:
         raise typer.BadParameter(f"--end {end} is not after --start {start}")
     tables = tuple(path for path in (csv, parquet, json) if path is not None)
-    wanted = Request(tables, out, summary, seconds(every) if every else 0.0, begin, stop, smoothing)
+    wanted = Request(
+        tables=tables,
+        out=out,
+        summary=summary,
+        every=seconds(every) if every else 0.0,
+        start=begin,
+        end=stop,
+        smoothing=smoothing,
+        search_every=seconds(search_every),
+    )
     recognizer = Recognizer(model, min_score=min_score, detect_size=detect_size)
     failed = 0
     for path in videos:

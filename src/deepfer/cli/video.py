@@ -4,7 +4,7 @@ import math
 import re
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -35,6 +35,7 @@ class Request:
         start: Seconds.
         end: Seconds.
         smoothing: Seconds.
+        search_every: Seconds.
     """
 
     tables: tuple[Path, ...]
@@ -44,6 +45,7 @@ class Request:
     start: float
     end: float | None
     smoothing: float
+    search_every: float
 
     @property
     def targets(self) -> list[Path]:
@@ -57,7 +59,7 @@ class Request:
         tables = tuple(p.with_suffix("") / f"{source.stem}{p.suffix}" for p in self.tables)
         out = None if self.out is None else self.out / f"{source.stem}{_copy_suffix(source)}"
         summary = None if self.summary is None else self.summary / f"{source.stem}.png"
-        return Request(tables, out, summary, self.every, self.start, self.end, self.smoothing)
+        return replace(self, tables=tables, out=out, summary=summary)
 
 
 def seconds(text: str) -> float:
@@ -97,6 +99,7 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
             start=request.start,
             end=request.end,
             smoothing=request.smoothing,
+            search_every=request.search_every,
         ):
             for write in writers:
                 write(str(source), found)

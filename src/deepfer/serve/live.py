@@ -113,7 +113,15 @@ def watch(
     count = 0
     newest = NewestFrames(camera)
     try:
-        for faces in analyse(newest, recognizer, smoothing=smoothing, workers=1, group=1, ahead=0):
+        for faces in analyse(
+            newest,
+            recognizer,
+            smoothing=smoothing,
+            search_every=0,  # what lies between can be filled in only once the next is known
+            workers=1,
+            group=1,
+            ahead=0,
+        ):
             if stop is not None and stop.is_set():
                 break
             show(faces)

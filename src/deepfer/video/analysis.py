@@ -1,23 +1,22 @@
 """A video to tracked faces: decode, find, follow, align, classify, smooth.
 
-Frames are searched side by side and classified in batches; memory does not grow with length.
+Frames are searched side by side and faces classified in batches; memory does not grow with length.
 """
 
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 from deepfer.align import align
-from deepfer.detect import resized
 from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
-from deepfer.types import Face, FaceExpression, Image
+from deepfer.types import FaceExpression
 from deepfer.video.frames import Frame
+from deepfer.video.search import search
 from deepfer.video.tracking import Smoother, Tracker
 
 
@@ -69,9 +68,10 @@ def analyse(
     start: float = 0.0,
     end: float | None = None,
     smoothing: float = 0.4,
+    search_every: float = 0.1,
     workers: int | None = None,
     group: int = 8,
-    ahead: int = 8,
+    ahead: int = 4,
 ) -> Iterator[FrameFaces]:
     """Yield every frame with its faces.
 
@@ -82,47 +82,36 @@ def analyse(
         start: As for `VideoFile.frames`.
         end: As for `VideoFile.frames`.
         smoothing: Seconds; see `Smoother`.
+        search_every: Seconds between frames that are searched for faces; see `search`. 0 to
+            search all.
         workers: Frames that are searched at the same time; the number of cores by default.
         group: Frames that are classified together.
-        ahead: Frames that are read and searched meanwhile.
+        ahead: Searches that are begun meanwhile; see `search`.
 
     Raises:
         InputError: The video holds no frame that can be decoded.
     """
     tracker, smoother = Tracker(), Smoother(smoothing)
-    frames = video.frames(every=every, start=start, end=end)
-    count = workers or os.cpu_count() or 1
-    pool = ThreadPoolExecutor(count)
-
-    def search(frame: Frame) -> tuple[Frame, Image, list[Face]]:
-        small = frame.small(recognizer.detect_size)
-        zoom = max(frame.size) / max(small.shape[:2])
-        faces = [resized(face, zoom, frame.size) for face in recognizer.find(small)]
-        return frame, small, faces
-
+    spec = recognizer.classifier.info.input
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
-        queue: deque[Future[tuple[Frame, Image, list[Face]]]] = deque(
-            pool.submit(search, frame) for frame in islice(frames, group + ahead)
-        )
-        while queue:
-            batch = [queue.popleft().result() for _ in range(min(len(queue), group))]
-            if ahead:
-                queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
-            spec = recognizer.classifier.info.input
+        frames = video.frames(every=every, start=start, end=end)
+        searched = search(frames, recognizer, pool, every=search_every, ahead=ahead)
+        while batch := list(islice(searched, group)):
             crops = [
-                frame.gray
+                found.frame.gray
                 if face.landmarks is None
-                else align(frame.gray, face.landmarks, spec.height)
-                for frame, _, faces in batch
-                for face in faces
+                else align(found.frame.gray, face.landmarks, spec.height)
+                for found in batch
+                for face in found.faces
             ]
             rows = iter(recognizer.classifier(to_pixels(crops, spec)))
-            for frame, small, faces in batch:
-                ids = tracker.update(frame.time, faces, small)
+            for found in batch:
+                ids = tracker.update(found.frame.time, found.faces, found.thumbnail)
                 tracked = []
-                for id_, face in zip(ids, faces, strict=True):
+                for id_, face in zip(ids, found.faces, strict=True):
                     values = next(rows)
-                    smoothed = smoother.update(id_, frame.time, values)
+                    smoothed = smoother.update(id_, found.frame.time, values)
                     tracked.append(
                         TrackedFace(
                             id_,
@@ -130,9 +119,7 @@ def analyse(
                             _named(recognizer, smoothed),
                         )
                     )
-                yield FrameFaces(frame, tuple(tracked))
-            if not ahead:  # the newest frame is the one to look at
-                queue.extend(pool.submit(search, frame) for frame in islice(frames, len(batch)))
+                yield FrameFaces(found.frame, tuple(tracked))
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -2,11 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.types import Face, Image
+
+Thumbnail: TypeAlias = NDArray[np.float32]
+"""(24, 32) gray, 0 to 255."""
 
 _KEEP = 2.0  # seconds that a face may be out of sight and keep its id
 _NEAR = 0.7  # a face moves by at most so many of its widths between two frames ...
@@ -31,21 +35,22 @@ class Tracker:
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next = 1
-        self._thumbnail: NDArray[np.float32] | None = None
+        self._thumbnail: Thumbnail | None = None
 
-    def update(self, time: float, faces: list[Face], picture: Image) -> list[int]:
+    def update(self, time: float, faces: list[Face], shown: Thumbnail) -> list[int]:
         """Return an id per face.
 
         Args:
             time: Seconds.
             faces: Faces of this frame.
-            picture: uint8 (H, W, 3) or (H, W), the frame at any size, to notice cuts.
+            shown: The frame, to notice cuts.
         """
-        if self._is_cut(picture):
+        if self._thumbnail is not None and not same_scene(self._thumbnail, shown):
             self._tracks = []
+        self._thumbnail = shown
         self._tracks = [t for t in self._tracks if time - t.seen <= _KEEP]
-        centres = [_centre(face) for face in faces]
-        sizes = [math.sqrt(face.box[2] * face.box[3]) for face in faces]
+        centres = [box_centre(face) for face in faces]
+        sizes = [box_side(face) for face in faces]
         pairs = sorted(
             (distance, i, j)
             for i, (centre, size) in enumerate(zip(centres, sizes, strict=True))
@@ -70,16 +75,6 @@ class Tracker:
                 track.size = 0.7 * track.size + 0.3 * size
             ids.append(track.id)
         return ids
-
-    def _is_cut(self, picture: Image) -> bool:
-        rows, columns = (
-            np.linspace(0, n - 1, m).round().astype(int)
-            for n, m in zip(picture.shape[:2], _THUMBNAIL, strict=True)
-        )
-        small = picture[rows[:, None], columns].astype(np.float32)
-        small = small.mean(axis=2) if small.ndim == 3 else small
-        before, self._thumbnail = self._thumbnail, small
-        return before is not None and float((np.abs(small - before) > _CHANGED).mean()) > _CUT
 
 
 class Smoother:
@@ -107,7 +102,28 @@ class Smoother:
         return smoothed
 
 
-def _centre(face: Face) -> NDArray[np.float64]:
+def thumbnail(picture: Image) -> Thumbnail:
+    """Return a few pixels of a gray picture, uint8 (H, W)."""
+    rows, columns = (
+        np.linspace(0, n - 1, m).round().astype(int)
+        for n, m in zip(picture.shape, _THUMBNAIL, strict=True)
+    )
+    small: Thumbnail = picture[rows[:, None], columns].astype(np.float32)
+    return small
+
+
+def same_scene(before: Thumbnail, after: Thumbnail) -> bool:
+    """Return whether two frames show one scene; False after a cut."""
+    return float((np.abs(after - before) > _CHANGED).mean()) <= _CUT
+
+
+def box_side(face: Face) -> float:
+    """Return the side in pixels of a square as large as the face's box."""
+    return math.sqrt(face.box[2] * face.box[3])
+
+
+def box_centre(face: Face) -> NDArray[np.float64]:
+    """Return x and y of the middle of the face's box, in pixels."""
     x, y, width, height = face.box
     return np.array([x + width / 2, y + height / 2])
 
