@@ -19,12 +19,12 @@ from deepfer.explain.means import correct_faces, explain_all, mean_maps
 from deepfer.explain.methods import explain
 from deepfer.explain.picture import draw, draw_means
 from deepfer.explain.regions import REGIONS, face_regions, region_shares
+from deepfer.explain.report import to_json
 from deepfer.files import write_bytes
 from deepfer.media import Source
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
 from deepfer.render import encode
-from deepfer.report import SCHEMA
 from deepfer.types import Face, Prediction
 
 
@@ -143,18 +143,12 @@ def _json(
         for name, values in (("hard", explanation.hard), ("window", explanation.window))
     }
     content = {
-        "schema": SCHEMA,
         "source": prediction.source,
         "face": number,
         "box": list(face.box),
         "model": prediction.model,
-        "method": explanation.method,
         "settings": explanation.settings,
-        "expression": str(explanation.expression),
-        "target": str(explanation.target),
-        "probabilities": {str(e): round(p, 6) for e, p in explanation.probabilities.items()},
-        "regions": {name: round(share, 4) for name, share in shares.items()},
-        "map": np.round(explanation.map, 5).tolist(),
+        **to_json(explanation, shares),
         **{name: values for name, values in optional.items() if values is not None},
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -18,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from deepfer import __version__
 from deepfer.errors import DeepferError, InputError
-from deepfer.explain import Explanation
+from deepfer.explain import report as explanation_report
 from deepfer.explain.methods import explain
 from deepfer.explain.regions import face_regions, region_shares
 from deepfer.pipeline import Recognizer
@@ -200,23 +199,9 @@ def _explained(
     if face > len(prepared.faces):
         raise InputError(f"{name}: has {len(prepared.faces)} face(s), none with number {face}")
     explanation = explain(prepared.pixels[face - 1], target=target, model=recognizer.classifier)
-    return explanation_json(explanation, face)
-
-
-def explanation_json(explanation: Explanation, face: int) -> dict[str, Any]:
-    """Return an explanation of an aligned face as JSON-ready values; see `ExplanationAnswer`."""
     shares = region_shares(explanation.evidence, face_regions(*explanation.face.shape))
-    return {
-        "schema": SCHEMA,
-        "face": face,
-        "method": explanation.method,
-        "expression": str(explanation.expression),
-        "target": str(explanation.target),
-        "probabilities": {str(e): round(p, 6) for e, p in explanation.probabilities.items()},
-        "regions": {region: round(share, 4) for region, share in shares.items()},
-        "map": np.round(explanation.map, 5).tolist(),
-        "pixels": explanation.face.tolist(),
-    }
+    pixels = explanation.face.tolist()
+    return {"face": face, **explanation_report.to_json(explanation, shares), "pixels": pixels}
 
 
 def _answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
