@@ -7,12 +7,23 @@ import csv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = ("method", "published %", "ours %", "95 % interval", "gap", "per sequence %", "seeds")
+COLUMNS = (
+    "method",
+    "published %",
+    "ours %",
+    "95 % interval",
+    "gap",
+    "difference",
+    "from",
+    "per sequence %",
+    "seeds",
+)
 HEAD = """# Results
 
 Made by `python tools/results_page.py` from `benchmarks/*/table.csv`, which `deepfer bench` wrote;
 the folders there hold confusion matrices, one self-contained report each, and per training its
-figures, recipe, seed, commit and data fingerprint. Rows that are "not measured" wait for somebody's
+figures, recipe, seed, commit and data fingerprint. A difference is told from another row, seed by
+seed, with its 95 % interval (Student's t). Rows that are "not measured" wait for somebody's
 time or data. `deepfer data protocols` says how each protocol divides its data, and what it leaks.
 """
 
@@ -28,8 +39,8 @@ def page(folder: Path) -> str:
         parts.append(f"## {title.removeprefix('# ')}\n")
         for protocol in dict.fromkeys(row["protocol"] for row in rows):
             own = [row for row in rows if row["protocol"] == protocol]
-            columns = [c for c in COLUMNS if any(row[c] for row in own)]
-            lines = [" | ".join(row[c] or " " for c in columns) for row in own]
+            columns = [c for c in COLUMNS if any(row.get(c) for row in own)]
+            lines = [" | ".join(row.get(c) or " " for c in columns) for row in own]
             parts.append(f"### {protocol}\n")
             parts.append(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
             parts.append("\n".join(f"| {line} |" for line in lines) + "\n")

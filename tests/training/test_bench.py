@@ -11,7 +11,7 @@ from conftest import Run
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
 from deepfer.bench.run import run_cell
-from deepfer.bench.summary import RowResult, summarize
+from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
@@ -106,10 +106,16 @@ def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
     assert (tmp_path / "table.md").read_text().count("not measured") == 2
 
 
-def result(accuracies: tuple[float, ...], published: float | None = None) -> RowResult:
-    row = Row(method="m", protocol="random", recipe="r", published=published)
+def result(
+    accuracies: tuple[float, ...],
+    published: float | None = None,
+    *,
+    method: str = "m",
+    against: str = "",
+) -> RowResult:
+    row = Row(method=method, protocol="random", recipe="r", published=published, against=against)
     confusion = np.array([[60, 10], [15, 15]])
-    return RowResult(row, accuracies, (), confusion, 100, ("a", "b"), "", "", "")
+    return RowResult(row, dict(enumerate(accuracies)), (), confusion, 100, ("a", "b"), "", "", "")
 
 
 def test_intervals() -> None:
@@ -128,6 +134,21 @@ def test_intervals() -> None:
     assert result(()).interval is None
 
 
+def test_differences_are_told_seed_by_seed(tmp_path: Path) -> None:
+    plain = result((0.70, 0.90, 0.80))
+    better = result((0.72, 0.91, 0.83, 0.2), method="b", against="m")  # one seed more than m
+    mean, low, high = difference(better, plain) or (0, 0, 0)
+    assert mean == pytest.approx(0.02)
+    assert high - mean == pytest.approx(mean - low)
+    assert high - mean == pytest.approx(4.303 * 0.01 / np.sqrt(3), rel=1e-3)
+    assert difference(result((0.7,)), plain) is None
+    own = Table(name="t", title="t", dataset="drawn", rows=[plain.row, better.row])
+    write_report(own, [plain, better], tmp_path)
+    first, second = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
+    assert (first["difference"], first["from"]) == ("", "")
+    assert (second["difference"], second["from"]) == ("+2.00 (-0.48 to +4.48)", "m")
+
+
 def test_folds_are_cells() -> None:
     row = Row(method="m", protocol="subject-10fold", recipe="drawn_deep_emotion", seeds=2)
     own = Table(name="t", title="t", dataset="ckplus", rows=[row])
@@ -141,6 +162,7 @@ def test_bad_tables(tmp_path: Path) -> None:
         (("seeds = 2", "seeds = 0"), "rows.0.seeds"),
         (('floor = "pixels-1nn"', ""), "give one of"),
         (("published", "publsihed"), "publsihed"),
+        (("seeds = 2", 'against = "big"'), "no row 'big' on random"),
     ):
         (tmp_path / "bad.toml").write_text(TABLE.replace(*change))
         with pytest.raises(RecipeError, match=expected):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from deepfer import metrics
 from deepfer.bench.page import confusion_picture, png, section, write_page
-from deepfer.bench.summary import RowResult
+from deepfer.bench.summary import RowResult, difference
 from deepfer.bench.table import Table
 from deepfer.files import csv_text, write_bytes, write_text
 
@@ -20,6 +20,8 @@ _COLUMNS = (
     "ours %",
     "95 % interval",
     "gap",
+    "difference",
+    "from",
     "per sequence %",
     "UAR %",
     "macro F1 %",
@@ -49,17 +51,29 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
         if (curves := _curves(table, row, results)) is not None:
             pictures.append(("training curves", curves))
         sections.append(section(title, row.labels, row.confusion, pictures))
-    write_page(results, table.title, _COLUMNS, [_line(row) for row in rows], sections)
+    by_row = {(row.row.protocol, row.row.method): row for row in rows}
+    lines = [_line(row, by_row.get((row.row.protocol, row.row.against))) for row in rows]
+    write_page(results, table.title, _COLUMNS, lines, sections)
 
 
 def _percent(value: float | None, digits: int = 2) -> str:
     return "" if value is None else f"{100 * value:.{digits}f}"
 
 
-def _line(row: RowResult) -> list[str]:
-    """Return the cells of a table's line; what was not measured says so."""
+def _line(row: RowResult, other: RowResult | None) -> list[str]:
+    """Return the cells of a table's line; what was not measured says so.
+
+    Args:
+        row: The row.
+        other: The row against which it is told, if any.
+    """
+    apart = None if other is None else difference(row, other)
+    told = ["", ""]
+    if other is not None and apart is not None:
+        mean, *ends = (f"{100 * value:+.2f}" for value in apart)
+        told = [f"{mean} ({' to '.join(ends)})", other.row.method]
     if row.mean is None:
-        measured = ["not measured", "", "", "", "", ""]
+        measured = ["not measured", *[""] * 7]
     else:
         spread = "" if row.deviation is None else f" ± {_percent(row.deviation)}"
         low, high = row.interval or (None, None)
@@ -68,6 +82,7 @@ def _line(row: RowResult) -> list[str]:
             _percent(row.mean) + spread,
             f"{_percent(low)} to {_percent(high)}",
             "" if row.gap is None else f"{row.gap:+.2f}",
+            *told,
             _percent(sequences),
             _percent(metrics.uar(row.confusion)),
             _percent(metrics.macro_f1(row.confusion)),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ class RowResult:
 
     Attributes:
         row: The row.
-        accuracies: Per seed whose folds are all finished, accuracy over its folds, 0 to 1.
+        accuracies: By seed whose folds are all finished, accuracy over its folds, 0 to 1.
         sequences: The same per sequence, where the data has sequences.
         confusion: (K, K) counts over the same seeds, rows true.
         independent: Images, or sequences where frames are near twins, that one seed tests.
@@ -30,7 +31,7 @@ class RowResult:
     """
 
     row: Row
-    accuracies: tuple[float, ...]
+    accuracies: dict[int, float]
     sequences: tuple[float, ...]
     confusion: metrics.Counts
     independent: int
@@ -42,12 +43,12 @@ class RowResult:
     @property
     def mean(self) -> float | None:
         """Mean accuracy over seeds, 0 to 1."""
-        return float(np.mean(self.accuracies)) if self.accuracies else None
+        return float(np.mean([*self.accuracies.values()])) if self.accuracies else None
 
     @property
     def deviation(self) -> float | None:
         """Standard deviation over seeds; None for fewer than two."""
-        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
+        return _deviation([*self.accuracies.values()]) if len(self.accuracies) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -63,7 +64,7 @@ class RowResult:
         found = test.proportion_ci(0.95, "wilson")
         reach = 0.0
         if self.deviation is not None:
-            reach = float(stats.t.ppf(0.975, n - 1)) * self.deviation / math.sqrt(n)
+            reach = _reach([*self.accuracies.values()])
         low = min(float(found.low), self.mean - reach)
         high = max(float(found.high), self.mean + reach)
         return max(0.0, low), min(1.0, high)
@@ -85,29 +86,57 @@ def summarize(table: Table, row: Row, results: Path) -> RowResult:
             by_seed.setdefault(cell.seed, []).append(json.loads(path.read_text()))
     contents = [content for found in by_seed.values() for content in found]
     folds = table.protocol(row).folds
-    whole = [found for found in by_seed.values() if len(found) == folds]
+    whole = {seed: found for seed, found in by_seed.items() if len(found) == folds}
     first = contents[0] if contents else {}
     labels = tuple(first.get("per_expression", ()))
     total = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    for content in (content for found in whole for content in found):
+    for content in (content for found in whole.values() for content in found):
         total += np.array(content["confusion"], dtype=np.int64)
     return RowResult(
         row=row,
-        accuracies=tuple(_pooled(found, "accuracy") for found in whole),
+        accuracies={seed: _pooled(found, "accuracy") for seed, found in whole.items()},
         sequences=tuple(
             _pooled(found, "sequence accuracy")
-            for found in whole
+            for found in whole.values()
             if "sequence accuracy" in found[0]["figures"]
         ),
         confusion=total,
         independent=sum(
-            c["counts"].get("sequences", c["counts"]["images"]) for c in (whole[0] if whole else [])
+            c["counts"].get("sequences", c["counts"]["images"])
+            for c in next(iter(whole.values()), [])
         ),
         labels=labels,
         recipe=first.get("recipe", ""),
         commit=first.get("commit") or "",
         fingerprint=first.get("fingerprint", ""),
     )
+
+
+def difference(row: RowResult, other: RowResult) -> tuple[float, float, float] | None:
+    """Return by how much a row's accuracy exceeds another's, and the 95 % interval of that.
+
+    Both see the same divisions with the same seeds, so seeds are compared one by one (Student's
+    t over the differences): what makes a seed easy or hard cancels.
+
+    Returns:
+        Mean, low and high, -1 to 1; None where fewer than two seeds are finished in both.
+    """
+    seeds = row.accuracies.keys() & other.accuracies.keys()
+    if len(seeds) < 2:
+        return None
+    found = [row.accuracies[seed] - other.accuracies[seed] for seed in sorted(seeds)]
+    mean, reach = float(np.mean(found)), _reach(found)
+    return mean, mean - reach, mean + reach
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1))
+
+
+def _reach(values: Sequence[float]) -> float:
+    """Return half the width of the 95 % interval of a mean, Student's t."""
+    n = len(values)
+    return float(stats.t.ppf(0.975, n - 1)) * _deviation(values) / math.sqrt(n)
 
 
 def _pooled(found: list[dict[str, Any]], figure: str) -> float:

@@ -30,6 +30,7 @@ class Row:
     set: list[str] = field(default_factory=list)  # changes of the recipe, as with --set
     seeds: Annotated[int, Field(ge=1)] = 1
     published: float | None = None  # accuracy in percent
+    against: str = ""  # the method, on the same protocol, from which its difference is told
     note: str = ""
 
     @property
@@ -64,6 +65,11 @@ class Table:
     def protocol(self, row: Row) -> Protocol:
         """Return a row's protocol."""
         return find_protocol(self.dataset, row.protocol)
+
+    def others(self, row: Row) -> list[Row]:
+        """Return the row that a row is told against, if any."""
+        named = (row.protocol, row.against)
+        return [other for other in self.rows if (other.protocol, other.method) == named]
 
     def cells(self, row: Row) -> list[Cell]:
         """Return the trainings of a row."""
@@ -120,6 +126,8 @@ def load_table(name: str) -> Table:
             raise RecipeError(f"{name}: {row.method}: give one of recipe, weights and floor")
         if slugs.count(row.slug) > 1:
             raise RecipeError(f"{name}: {row.method}: two rows have this method and protocol")
+        if row.against and not table.others(row):
+            raise RecipeError(f"{name}: {row.method}: no row {row.against!r} on {row.protocol}")
         if row.recipe:
             table.recipe(row, seed=0, fold=0)
     return table
