@@ -107,12 +107,12 @@ def whole_picture(photo: Image) -> list[Face]:
 
 
 def resized(face: Face, zoom: float, size: tuple[int, int]) -> Face:
-    """Return a face in the pixels of the same picture `zoom` times as large.
+    """Return a face in the pixels of the same picture at another size.
 
     Args:
-        face: A face of the smaller picture.
-        zoom: Above 0.
-        size: Width and height of the larger picture, to which the box is clipped.
+        face: A face of one picture.
+        zoom: The other picture's size over its, above 0.
+        size: Width and height of the other picture, to which the box is clipped.
     """
     left, top, width, height = (v * zoom for v in face.box)
     x, y = round(left), round(top)

@@ -50,7 +50,8 @@ class Photo:
         pixels: uint8 (h, w) gray or (h, w, 3) RGB, upright.
         width: Pixels of the whole photo, upright.
         height: Pixels of the whole photo, upright.
-        divisor: 1, 2, 4 or 8: pixel x of `pixels` covers divisor * x to divisor * (x + 1).
+        divisor: 1, 2, 4 or 8: pixel x of `pixels` covers about divisor * x to divisor * (x + 1);
+            in a turned photo whose sides are no multiples, up to divisor - 1 pixels beside that.
     """
 
     pixels: Image
@@ -62,6 +63,16 @@ class Photo:
 def read_photo(source: Source, name: str | None = None, *, max_pixels: int = MAX_PIXELS) -> Image:
     """Return the pixels of one photo, all of them; see `decode_photo`."""
     return decode_photo(source, name, max_pixels=max_pixels).pixels
+
+
+def rereadable(source: Source) -> Source:
+    """Return a source that can be decoded twice: the bytes of a pipe, any other as it is."""
+    try:
+        if isinstance(source, str | Path) and Path(source).is_fifo():
+            return Path(source).read_bytes()
+    except OSError:  # told on decoding
+        pass
+    return source
 
 
 def decode_photo(
@@ -78,7 +89,7 @@ def decode_photo(
             (H, W, 3) RGB, which are returned as they are.
         name: What error messages call it; the path by default.
         long_side: JPEG files with a long side of at least 2, 4 or 8 times as many pixels are
-            decoded at a half, a quarter or an eighth of their size, which is much faster.
+            decoded at a half, a quarter or an eighth of their size, which is much faster; from 1.
             None to decode all of them whole.
         max_pixels: Larger pictures are refused before they are decoded.
 

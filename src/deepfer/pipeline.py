@@ -20,7 +20,7 @@ from deepfer.classify import Classifier
 from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
 from deepfer.labels import Expression
-from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, source_name
+from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, rereadable, source_name
 from deepfer.preprocess import to_pixels
 from deepfer.types import Face, FaceExpression, Image, Prediction
 
@@ -170,6 +170,7 @@ class Recognizer:
             InputError: The photo cannot be read.
         """
         spec = self.classifier.info.input
+        name, source = name or source_name(source), rereadable(source)
         decode = partial(decode_photo, source, name, max_pixels=self._max_pixels)
         photo = decode(long_side=self.detect_size)
         found = self._search(photo)
@@ -184,7 +185,7 @@ class Recognizer:
         ]
         size = photo.width, photo.height
         faces = [resized(face, photo.divisor, size) for face in found]
-        return Prepared(name or source_name(source), *size, faces, to_pixels(crops, spec))
+        return Prepared(name, *size, faces, to_pixels(crops, spec))
 
     def _search(self, photo: Photo) -> list[Face]:
         faces = self.find(photo.pixels)

@@ -1,4 +1,6 @@
 import io
+import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +64,16 @@ def test_faces_below_the_least_width_are_left_out_whatever_the_scale(astronaut: 
     width = found.face.box[2]
     assert len(Recognizer(min_face=width - 8).recognize(data).faces) == 1
     assert not Recognizer(min_face=width + 8).recognize(data).faces
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_read_once(recognizer: Recognizer, astronaut: Path, tmp_path: Path) -> None:
+    data = jpeg(PillowImage.open(astronaut).convert("RGB"), 2800, 2100, (900, 700))
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True)
+    writer.start()
+    found = recognizer.recognize(pipe)
+    writer.join(timeout=10)
+    assert found.source == str(pipe)
+    assert found.faces == recognizer.recognize(data).faces

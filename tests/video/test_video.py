@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -230,24 +230,50 @@ class TestSearch:
         for one, other in zip(found, expected, strict=True):
             assert {f.id for f in one.faces} == {f.id for f in other.faces}
 
-    def test_nothing_is_filled_in_across_a_cut(self) -> None:
+    def find_in(
+        self, shades: Sequence[int], times: Sequence[float], every: float = 0.1
+    ) -> tuple[int, list[int]]:
+        """Search plain frames; return how many were searched, and what stands in each.
+
+        Dark frames have a face at 10, others one at 12.
+        """
+
         class Pictures:
             detect_size = 64
 
             def find(self, picture: Image) -> list[Face]:
-                searched.append(int(picture.mean()))
+                searched.append(1)
                 return [face(10 if picture.mean() < 100 else 12, 10)]
 
         def frames() -> Iterator[Frame]:
-            for i in range(7):
-                gray = np.full((48, 64, 3), 30 if i < 5 else 200, dtype=np.uint8)
-                yield Frame(i, i / 30, av.VideoFrame.from_ndarray(gray), 0)
+            for i, (shade, time) in enumerate(zip(shades, times, strict=True)):
+                pixels = np.full((48, 64, 3), shade, dtype=np.uint8)
+                yield Frame(i, time, av.VideoFrame.from_ndarray(pixels), 0)
 
         searched: list[int] = []
         with ThreadPoolExecutor(1) as pool:
-            found = list(search(frames(), Pictures(), pool, every=0.1, ahead=2))  # type: ignore[arg-type]
-        assert [round(f.faces[0].box[0]) for f in found] == [10] * 5 + [12] * 2
-        assert len(searched) == 5  # 0, 3, 6, and 4 and 5, between which the scene changes
+            found = list(search(frames(), Pictures(), pool, every=every, ahead=6))  # type: ignore[arg-type]
+        assert [f.frame.number for f in found] == list(range(len(times)))
+        return len(searched), [f.faces[0].box[0] for f in found]
+
+    def test_nothing_is_filled_in_across_a_cut(self) -> None:
+        count, places = self.find_in([30] * 5 + [200] * 2, np.arange(7) / 30)
+        assert places == [10] * 5 + [12] * 2
+        assert count == 5  # 0, 3, 6, and 4 and 5, between which the scene changes
+
+    def test_a_flash_between_is_searched(self) -> None:
+        count, places = self.find_in([30] * 4 + [200] + [30] * 2, np.arange(7) / 30)
+        assert places == [10] * 4 + [12] + [10] * 2
+        assert count == 4  # 0, 3, 6 and the flash
+
+    @pytest.mark.parametrize("every", [0.0, 0.1])
+    @pytest.mark.parametrize(
+        "times", [[0.0] * 12, [0.0, 0.1, 0.1, 0.1], [1.0, 1.04, 0.0, 0.04, 0.08, 0.12]]
+    )
+    def test_times_that_stand_still_or_go_back(self, times: list[float], every: float) -> None:
+        count, places = self.find_in([30] * len(times), times, every)
+        assert places == [10] * len(times)
+        assert (count == len(times)) == (every == 0)
 
     def test_frames_are_taken_only_when_asked_for(self) -> None:
         taken: list[int] = []

@@ -147,7 +147,8 @@ def video(
         float, typer.Option(min=0.01, help="Seconds after which a change shows to 63 %.")
     ] = 0.4,
     search_every: Annotated[
-        str, typer.Option(help="Time between frames searched for faces; 0 to search all.")
+        str,
+        typer.Option(help="Least time between searches for faces; 0 searches every frame."),
     ] = "0.1s",
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out videos whose files are all there.")

@@ -143,12 +143,12 @@ def _json(
         for name, values in (("hard", explanation.hard), ("window", explanation.window))
     }
     content = {
+        **to_json(explanation, shares),
         "source": prediction.source,
         "face": number,
         "box": list(face.box),
         "model": prediction.model,
         "settings": explanation.settings,
-        **to_json(explanation, shares),
         **{name: values for name, values in optional.items() if values is not None},
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -201,7 +201,7 @@ def _explained(
     explanation = explain(prepared.pixels[face - 1], target=target, model=recognizer.classifier)
     shares = region_shares(explanation.evidence, face_regions(*explanation.face.shape))
     pixels = explanation.face.tolist()
-    return {"face": face, **explanation_report.to_json(explanation, shares), "pixels": pixels}
+    return {**explanation_report.to_json(explanation, shares), "face": face, "pixels": pixels}
 
 
 def _answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

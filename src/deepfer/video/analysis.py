@@ -71,7 +71,7 @@ def analyse(
     search_every: float = 0.1,
     workers: int | None = None,
     group: int = 8,
-    ahead: int = 4,
+    ahead: int | None = None,
 ) -> Iterator[FrameFaces]:
     """Yield every frame with its faces.
 
@@ -86,14 +86,16 @@ def analyse(
             search all.
         workers: Frames that are searched at the same time; the number of cores by default.
         group: Frames that are classified together.
-        ahead: Searches that are begun meanwhile; see `search`.
+        ahead: Frames that are taken early; see `search`. Four times `workers` by default.
 
     Raises:
         InputError: The video holds no frame that can be decoded.
     """
     tracker, smoother = Tracker(), Smoother(smoothing)
     spec = recognizer.classifier.info.input
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    workers = workers or os.cpu_count() or 1
+    ahead = 4 * workers if ahead is None else ahead
+    pool = ThreadPoolExecutor(workers)
     try:
         frames = video.frames(every=every, start=start, end=end)
         searched = search(frames, recognizer, pool, every=search_every, ahead=ahead)

@@ -2,7 +2,8 @@
 
 A face hardly moves in a tenth of a second. Where two searched frames show the same faces in about
 the same places, those between are filled in on straight lines; where they do not (someone comes,
-leaves, moves quickly, or the scene changes), every frame between is searched.
+leaves, moves quickly, or the scene changes), every frame between is searched, and so is a frame
+that looks like neither (a flash, a black frame).
 """
 
 from collections import deque
@@ -10,8 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
@@ -23,8 +23,8 @@ from deepfer.video.tracking import Thumbnail, box_centre, box_side, same_scene, 
 
 _NEAR = 0.3  # a face that moves further, in its widths, between two searches moves quickly
 _ALIKE = 0.8  # the least ratio of its sizes
-_LONGEST = 8  # frames between two searches, which wait in memory
-_T = TypeVar("_T")
+LONGEST = 8
+"""The most frames between two searched ones: they wait in memory."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,18 @@ def search(
         frames: In the order of their times.
         recognizer: What finds faces.
         pool: Threads that search side by side.
-        every: Seconds from one searched frame to the next; 0 to search all.
-        ahead: Searches that are begun before they are asked for. With 0, a frame is taken only
-            when it is asked for.
+        every: The least seconds from one searched frame to the next; 0 to search all. At most
+            `LONGEST` frames in a row are not searched.
+        ahead: Frames that are taken, and their searches begun, before they are asked for. With
+            0, a frame is taken only when it is asked for.
     """
     before: Searched | None = None
     for between, found in _begun(_stretches(frames, recognizer, pool, every), ahead):
         after = found.result()
         if before is not None and (pairs := _same_faces(before, after)) is not None:
-            done = [pool.submit(_fill, frame, before, after, pairs) for frame in between]
+            done = [
+                pool.submit(_fill, frame, before, after, pairs, recognizer) for frame in between
+            ]
         else:
             done = [pool.submit(_search, frame, recognizer) for frame in between]
         yield from (one.result() for one in done)
@@ -82,7 +85,7 @@ def _stretches(
     between: list[Frame] = []
     due = -np.inf
     for frame in frames:
-        if frame.time + 1e-9 < due and len(between) < _LONGEST:
+        if every and frame.time + 1e-9 < due and len(between) < LONGEST:
             between.append(frame)
             continue
         yield between, pool.submit(_search, frame, recognizer)
@@ -92,12 +95,16 @@ def _stretches(
         yield between, pool.submit(_search, last, recognizer)
 
 
-def _begun(items: Iterator[_T], ahead: int) -> Iterator[_T]:
-    """Yield the items, taking each from its source `ahead` items early."""
-    queue = deque(islice(items, ahead))
-    for item in items:
-        queue.append(item)
-        yield queue.popleft()
+def _begun(stretches: Iterator[_Stretch], ahead: int) -> Iterator[_Stretch]:
+    """Yield the stretches, with up to `ahead` frames more taken from their source."""
+    queue: deque[_Stretch] = deque()
+    held = 0
+    for stretch in stretches:
+        queue.append(stretch)
+        held += len(stretch[0]) + 1
+        while held > ahead:
+            held -= len(queue[0][0]) + 1
+            yield queue.popleft()
     yield from queue
 
 
@@ -131,12 +138,21 @@ def _distance(face: Face, other: Face) -> float:
 
 
 def _fill(
-    frame: Frame, before: Searched, after: Searched, pairs: list[tuple[Face, Face]]
+    frame: Frame,
+    before: Searched,
+    after: Searched,
+    pairs: list[tuple[Face, Face]],
+    recognizer: Recognizer,
 ) -> Searched:
-    share = (frame.time - before.frame.time) / (after.frame.time - before.frame.time)
+    shown = thumbnail(frame.gray)
+    if not (same_scene(before.thumbnail, shown) or same_scene(shown, after.thumbnail)):
+        return _search(frame, recognizer)
+    span = after.frame.time - before.frame.time
+    # damaged files give several frames one time, or go back
+    share = min(max((frame.time - before.frame.time) / span, 0.0), 1.0) if span > 0 else 0.0
     faces = [_between(a, b, share) for a, b in pairs]
     faces.sort(key=lambda face: -face.detector_score)
-    return Searched(frame, faces, thumbnail(frame.gray))
+    return Searched(frame, faces, shown)
 
 
 def _between(a: Face, b: Face, share: float) -> Face:
