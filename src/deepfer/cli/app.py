@@ -1,18 +1,21 @@
-"""The verbs. Each parses its options, calls the library and prints; heavy parts load inside."""
+"""The command line: every verb parses its options, calls the library and prints.
+
+Heavy parts load inside the verbs, so that ``deepfer --help`` is quick.
+"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Optional
 
 import typer
 
 from deepfer import __version__
 from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
 from deepfer.cli.data import app as data_app
-from deepfer.cli.service import ModelFile, live, serve
+from deepfer.cli.options import Detect, DetectSize, MinFace, MinScore, ModelFile, Root
+from deepfer.cli.service import live, serve
+from deepfer.cli.study import bench, compare, evaluate, judge
+from deepfer.cli.training import average, export, info, models, train, tune
 from deepfer.errors import InputError
-
-if TYPE_CHECKING:
-    from deepfer.data.base import Dataset, ImageSet
 
 app = typer.Typer(
     name="deepfer",
@@ -22,36 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data")
-app.command()(live)
-app.command()(serve)
-
-Root = Annotated[
-    Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)
-]
-Detect = Annotated[
-    bool, typer.Option("--detect/--no-detect", help="Search faces, or take photos as faces.")
-]
-MinScore = Annotated[
-    float, typer.Option(min=0, max=1, help="Leave out faces with a lower detector score.")
-]
-MinFace = Annotated[int, typer.Option(min=0, help="Leave out narrower faces (pixels).")]
-DetectSize = Annotated[
-    int, typer.Option(min=64, help="Long side at which photos are searched (pixels).")
-]
-Changes = Annotated[
-    Optional[list[str]],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe value; repeatable."),
-]
-Data = Annotated[str, typer.Option(help="A data set's name; see `deepfer data list`.")]
-Split = Annotated[str, typer.Option(help="train, val, test or all.")]
-ProtocolName = Annotated[
-    Optional[str], typer.Option(help="See `deepfer data protocols`; default: own splits.")
-]
-Fold = Annotated[int, typer.Option(min=0, help="The protocol's fold.")]
-SplitSeed = Annotated[int, typer.Option(min=0, help="What the protocol draws.")]
-ExcludeFaults = Annotated[
-    bool, typer.Option("--exclude-faults", help="Leave out known faulty images (FER2013).")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -334,344 +307,21 @@ def explain(
         raise typer.Exit(PARTIAL if done else 1)
 
 
-@app.command()
-def train(
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
-    root: Root = None,
-    out: Annotated[Optional[Path], typer.Option(help="Run folder; runs/RECIPE by default.")] = None,
-    set_: Changes = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
-) -> None:
-    """Train a network as a recipe says. The same command works under torchrun."""
-    from deepfer.training.loop import train as run_training
-    from deepfer.training.recipe import load_recipe
-    from deepfer.training.record import summary
-
-    settings = load_recipe(recipe, set_ or ())
-    folder = out or Path("runs") / Path(recipe).stem
-    try:
-        best = run_training(
-            settings,
-            root=root,
-            run=folder,
-            resume=resume,
-            after_epoch=lambda row: tell(summary(row, settings.epochs)),
-        )
-    except KeyboardInterrupt:
-        tell(f"the finished epochs are in {folder}: give the same command with --resume to go on")
-        raise
-    if best is None:  # the first process speaks for all
-        return
-    answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
-
-
-@app.command()
-def average(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders or checkpoints.")],
-    out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    root: Root = None,
-) -> None:
-    """Average the weights of runs that started from the same weights."""
-    from deepfer.training.average import average as run_average
-
-    about = run_average(runs, out, root=root)
-    answer(f"{out}: mean of {len(runs)} runs, validation accuracy {about['val_accuracy']:.2%}")
-
-
-@app.command()
-def tune(
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or a shipped recipe's name.")],
-    search: Annotated[
-        list[str],
-        typer.Option(
-            metavar="KEY=VALUES",
-            help="What to try: KEY=LOW..HIGH, 'KEY=LOW..HIGH log' or KEY=[A, B]; repeatable.",
-        ),
-    ],
-    root: Root = None,
-    out: Annotated[
-        Optional[Path], typer.Option(help="Study folder; tune/RECIPE by default.")
-    ] = None,
-    trials: Annotated[
-        int, typer.Option(min=1, help="Trials in all; choices alone are tried in full.")
-    ] = 20,
-    repeats: Annotated[
-        int, typer.Option(min=1, help="Trainings per trial, over seeds and folds.")
-    ] = 1,
-    set_: Changes = None,
-) -> None:
-    """Search recipe values on validation. The same command goes on where it was stopped."""
-    from deepfer.bench.tune import Search, parse_space
-    from deepfer.bench.tune import tune as run_search
-
-    plan = Search(recipe, tuple(set_ or ()), parse_space(search), repeats)
-    folder = out or Path("tune") / Path(recipe).stem
-    answer(run_search(plan, trials=trials, root=root, out=folder, announce=tell))
-    tell(f"wrote {folder}/trials.csv, search.png and search.json")
-
-
-@app.command()
-def export(
-    run: Annotated[
-        Optional[Path], typer.Argument(help="A run folder or checkpoint.", show_default=False)
-    ] = None,
-    to: Annotated[Optional[Path], typer.Option(help="The .onnx file to write.")] = None,
-    root: Root = None,
-    name: Annotated[
-        Optional[str], typer.Option(help="What the model calls itself; the file's name by default.")
-    ] = None,
-    training_data: Annotated[str, typer.Option(help="What to say about the training data.")] = "",
-    licence: Annotated[str, typer.Option(help="Terms of the weights.")] = "",
-    int8: Annotated[
-        bool, typer.Option("--int8", help="In 8-bit integers: small, and fast on a CPU.")
-    ] = False,
-    web: Annotated[
-        Optional[Path],
-        typer.Option(help="Instead: write the page that recognises in the browser to this folder."),
-    ] = None,
-    model: Annotated[
-        Optional[Path], typer.Option(help="With --web: a model file; the shipped one by default.")
-    ] = None,
-    runtime: Annotated[
-        Optional[Path],
-        typer.Option(help="With --web: the npm package; default: node_modules/onnxruntime-web."),
-    ] = None,
-) -> None:
-    """Write a trained network as a model file, calibrated and compared with torch; or the page."""
-    if web is not None:
-        from deepfer.serve.site import write_site
-
-        if run or to or root or name or training_data or licence or int8:
-            raise typer.BadParameter("--web takes --model and --runtime alone, and no RUN")
-        write_site(web, runtime, model)
-        answer(f"{web}: put it on any web server; `python -m http.server -d {web}` tries it")
-        return
-    if run is None or to is None or model or runtime:
-        raise typer.BadParameter("give RUN and --to FILE.onnx, or --web DIR")
-    from deepfer.training.export import export as run_export
-
-    info, difference = run_export(
-        run,
-        to,
-        name=name or to.stem,
-        root=root,
-        training_data=training_data,
-        licence=licence,
-        int8=int8,
-    )
-    figures = ", ".join(f"{key} {value:.4f}" for key, value in info.figures.items())
-    answer(f"{to}: differs from torch by {difference:.1e}; T {info.temperature:.3f}; {figures}")
-
-
-def _side(
-    data: str,
-    root: Path | None,
-    split: str,
-    protocol: str | None,
-    fold: int,
-    split_seed: int,
-    exclude_faults: bool,
-) -> tuple["Dataset", "ImageSet", str]:
-    """Return a data set, the images asked for and what to call them."""
-    from deepfer.data import open_dataset
-    from deepfer.data.protocols import find_protocol
-
-    dataset = open_dataset(data, root, **({"exclude_faults": True} if exclude_faults else {}))
-    if protocol is None:
-        return dataset, dataset.load(split), f"{data} {split}"
-    if exclude_faults:
-        raise typer.BadParameter("a protocol decides what is excluded")
-    sides = find_protocol(data, protocol).split(root, seed=split_seed, fold=fold).sides
-    if split not in sides:
-        raise InputError(f"a protocol has train, val and test, not {split!r}")
-    return dataset, sides[split], f"{data} {protocol} fold {fold} seed {split_seed} {split}"
-
-
-@app.command()
-def evaluate(
-    data: Data,
-    root: Root = None,
-    split: Split = "test",
-    model: ModelFile = None,
-    detected: Annotated[
-        bool, typer.Option("--detected", help="Send faces through detection and alignment.")
-    ] = False,
-    protocol: ProtocolName = None,
-    fold: Fold = 0,
-    split_seed: SplitSeed = 0,
-    exclude_faults: ExcludeFaults = False,
-    out: Annotated[
-        Optional[Path], typer.Option(help="Write metrics, predictions, matrix and report here.")
-    ] = None,
-) -> None:
-    """Measure a model file on a data set."""
-    from deepfer.classify import Classifier
-    from deepfer.data.fer2013 import Fer2013
-    from deepfer.evaluation import report, run
-
-    classifier = Classifier(model)
-    dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
-    result = (run.evaluate_detected if detected else run.evaluate)(classifier, images, data=what)
-    if isinstance(dataset, Fer2013) and protocol is None and not detected:
-        run.add_fer2013_figures(result, dataset, split)
-    answer(report.text(result))
-    if out is None:
-        return
-    try:
-        from deepfer.bench.compare import write_comparison
-    except ModuleNotFoundError:
-        result.write(out)
-        tell(f"wrote {out}; the eval extra adds a report: pip install 'deepfer[eval]'")
-    else:
-        write_comparison([result], out)
-        tell(f"wrote {out}/report.html and what it shows as files")
-
-
-@app.command()
-def compare(
-    models: Annotated[
-        list[Path], typer.Argument(help="Model files; one alone is compared with the shipped one.")
-    ],
-    data: Data,
-    root: Root = None,
-    split: Split = "test",
-    protocol: ProtocolName = None,
-    fold: Fold = 0,
-    split_seed: SplitSeed = 0,
-    exclude_faults: ExcludeFaults = False,
-    out: Annotated[
-        Optional[Path], typer.Option(help="Results folder; results/compare by default.")
-    ] = None,
-) -> None:
-    """Measure model files on the same images and tell whether they differ from the first."""
-    from deepfer.bench.compare import compare as run_comparison
-    from deepfer.bench.compare import write_comparison
-    from deepfer.classify import Classifier
-
-    classifiers = [Classifier(path) for path in ([None, *models] if len(models) == 1 else models)]
-    _, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
-    folder = out or Path("results") / "compare"
-    results = run_comparison(classifiers, images, data=what)
-    kept = dict(zip(images.ids, images.sequences or (), strict=False))
-    sequences = [kept[name] for name in results[0].ids] if kept else None
-    answer(write_comparison(results, folder, sequences=sequences).rstrip())
-    tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
-
-
-@app.command()
-def judge(
-    data: Data = "drawn",
-    root: Root = None,
-    split: Split = "test",
-    model: ModelFile = None,
-    per_expression: Annotated[
-        int, typer.Option(min=1, help="At most so many faces of each expression.")
-    ] = 10,
-    out: Annotated[
-        Optional[Path], typer.Option(help="Results folder; results/judge by default.")
-    ] = None,
-) -> None:
-    """Measure whether explanations are right: all methods and controls on the same faces."""
-    from deepfer.bench.judge import judge as run_judge
-    from deepfer.classify import FLOAT_MODEL, Classifier
-    from deepfer.data import open_dataset
-    from deepfer.data.drawn import Drawn
-    from deepfer.explain.means import correct_faces
-    from deepfer.preprocess import to_pixels
-
-    classifier = Classifier(model or FLOAT_MODEL)
-    size = {"size": classifier.info.input.height} if data == "drawn" else {}
-    dataset = open_dataset(data, root, **size)
-    images = dataset.load(split)
-    chosen = correct_faces(classifier, images, per_expression=per_expression)
-    truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
-    faces = images.take(chosen)
-    folder = out or Path("results") / "judge"
-    table = run_judge(
-        classifier,
-        to_pixels(faces.images, classifier.info.input),
-        [faces.expressions[k] for k in faces.labels],
-        truths,
-        what=f"{data} {split}",
-        out=folder,
-        announce=tell,
-    )
-    answer(table.rstrip())
-    tell(f"wrote {folder}/report.html, table.md and table.csv")
-
-
-@app.command()
-def bench(
-    table: Annotated[str, typer.Argument(help="A table's name or TOML file; 'list' lists them.")],
-    root: Root = None,
-    out: Annotated[
-        Optional[Path], typer.Option(help="Results folder; results/TABLE by default.")
-    ] = None,
-    rows: Annotated[
-        str, typer.Option(help="Only rows whose protocol and method contain this.")
-    ] = "",
-) -> None:
-    """Train and measure what a table still misses, and write its report."""
-    from deepfer.bench.table import list_tables, load_table
-
-    if table == "list":
-        for name in list_tables():
-            for row in load_table(name).rows:
-                published = "" if row.published is None else f"published {row.published}"
-                answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
-        return
-    from deepfer.bench.report import write_report
-    from deepfer.bench.run import require_weights, run_cell
-    from deepfer.bench.summary import summarize
-
-    content = load_table(table)
-    results = out or Path("results") / content.name
-    chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
-    if not chosen:
-        raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
-    require_weights(content, chosen)
-    for row in chosen:
-        for cell in content.cells(row):
-            tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
-            run_cell(content, cell, root=root, results=results)
-        write_report(content, [summarize(content, r, results) for r in content.rows], results)
-    answer((results / "table.md").read_text(encoding="utf-8").rstrip())
-    tell(f"wrote {results}/report.html, table.md, table.csv and confusion/")
-
-
-@app.command()
-def models() -> None:
-    """List the networks that can be trained, and the shipped recipes."""
-    from deepfer.models import list_models
-    from deepfer.recipes import list_recipes
-
-    answer("networks: " + ", ".join(list_models()))
-    answer("recipes:  " + ", ".join(list_recipes()))
-
-
-@app.command()
-def info(
-    model: Annotated[
-        Optional[Path], typer.Argument(help="A model file; the shipped one by default.")
-    ] = None,
-) -> None:
-    """Show what a model file says about itself."""
-    from deepfer.classify import DEFAULT_MODEL, Classifier
-
-    about = Classifier(model).info
-    rows: list[tuple[str, str]] = [
-        ("file", str(model or DEFAULT_MODEL)),
-        ("name", about.name),
-        ("labels", ", ".join(about.labels)),
-        ("input", f"{about.input.width}x{about.input.height} gray"),
-        ("temperature", f"{about.temperature:.4f}"),
-        ("training data", about.training_data),
-        ("licence", about.licence),
-        ("recipe", about.recipe),
-        *((key, f"{value:.4f}") for key, value in about.figures.items()),
-    ]
-    for key, value in rows:
-        answer(f"{key:<20} {value}")
+for verb in (
+    live,
+    serve,
+    train,
+    average,
+    tune,
+    export,
+    evaluate,
+    compare,
+    judge,
+    bench,
+    models,
+    info,
+):
+    app.command()(verb)
 
 
 def main() -> None:

@@ -4,20 +4,17 @@ import os
 import sys
 import time
 import webbrowser
-from pathlib import Path
 from typing import Annotated, Optional
 from urllib.parse import quote
 
 import typer
 
 from deepfer.cli.console import answer, tell
+from deepfer.cli.options import ModelFile
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")]
 Open = Annotated[
     bool, typer.Option("--open/--no-open", help="Open the page in the browser, on a terminal.")
-]
-ModelFile = Annotated[
-    Optional[Path], typer.Option(help="A model file; the shipped one by default.")
 ]
 
 

@@ -1,0 +1,194 @@
+"""``deepfer evaluate``, ``compare``, ``judge`` and ``bench``: figures and reports."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from deepfer.cli.console import answer, tell
+from deepfer.cli.options import (
+    Data,
+    ExcludeFaults,
+    Fold,
+    ModelFile,
+    ProtocolName,
+    Root,
+    Split,
+    SplitSeed,
+)
+from deepfer.errors import InputError
+
+if TYPE_CHECKING:
+    from deepfer.data.base import Dataset, ImageSet
+
+
+def _side(
+    data: str,
+    root: Path | None,
+    split: str,
+    protocol: str | None,
+    fold: int,
+    split_seed: int,
+    exclude_faults: bool,
+) -> tuple["Dataset", "ImageSet", str]:
+    """Return a data set, the images asked for and what to call them."""
+    from deepfer.data import open_dataset
+    from deepfer.data.protocols import find_protocol
+
+    dataset = open_dataset(data, root, **({"exclude_faults": True} if exclude_faults else {}))
+    if protocol is None:
+        return dataset, dataset.load(split), f"{data} {split}"
+    if exclude_faults:
+        raise typer.BadParameter("a protocol decides what is excluded")
+    sides = find_protocol(data, protocol).split(root, seed=split_seed, fold=fold).sides
+    if split not in sides:
+        raise InputError(f"a protocol has train, val and test, not {split!r}")
+    return dataset, sides[split], f"{data} {protocol} fold {fold} seed {split_seed} {split}"
+
+
+def evaluate(
+    data: Data,
+    root: Root = None,
+    split: Split = "test",
+    model: ModelFile = None,
+    detected: Annotated[
+        bool, typer.Option("--detected", help="Send faces through detection and alignment.")
+    ] = False,
+    protocol: ProtocolName = None,
+    fold: Fold = 0,
+    split_seed: SplitSeed = 0,
+    exclude_faults: ExcludeFaults = False,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Write metrics, predictions, matrix and report here.")
+    ] = None,
+) -> None:
+    """Measure a model file on a data set."""
+    from deepfer.classify import Classifier
+    from deepfer.data.fer2013 import Fer2013
+    from deepfer.evaluation import report, run
+
+    classifier = Classifier(model)
+    dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
+    result = (run.evaluate_detected if detected else run.evaluate)(classifier, images, data=what)
+    if isinstance(dataset, Fer2013) and protocol is None and not detected:
+        run.add_fer2013_figures(result, dataset, split)
+    answer(report.text(result))
+    if out is None:
+        return
+    try:
+        from deepfer.bench.compare import write_comparison
+    except ModuleNotFoundError:
+        result.write(out)
+        tell(f"wrote {out}; the eval extra adds a report: pip install 'deepfer[eval]'")
+    else:
+        write_comparison([result], out)
+        tell(f"wrote {out}/report.html and what it shows as files")
+
+
+def compare(
+    models: Annotated[
+        list[Path], typer.Argument(help="Model files; one alone is compared with the shipped one.")
+    ],
+    data: Data,
+    root: Root = None,
+    split: Split = "test",
+    protocol: ProtocolName = None,
+    fold: Fold = 0,
+    split_seed: SplitSeed = 0,
+    exclude_faults: ExcludeFaults = False,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/compare by default.")
+    ] = None,
+) -> None:
+    """Measure model files on the same images and tell whether they differ from the first."""
+    from deepfer.bench.compare import compare as run_comparison
+    from deepfer.bench.compare import write_comparison
+    from deepfer.classify import Classifier
+
+    classifiers = [Classifier(path) for path in ([None, *models] if len(models) == 1 else models)]
+    _, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
+    folder = out or Path("results") / "compare"
+    results = run_comparison(classifiers, images, data=what)
+    kept = dict(zip(images.ids, images.sequences or (), strict=False))
+    sequences = [kept[name] for name in results[0].ids] if kept else None
+    answer(write_comparison(results, folder, sequences=sequences).rstrip())
+    tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
+
+
+def judge(
+    data: Data = "drawn",
+    root: Root = None,
+    split: Split = "test",
+    model: ModelFile = None,
+    per_expression: Annotated[
+        int, typer.Option(min=1, help="At most so many faces of each expression.")
+    ] = 10,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/judge by default.")
+    ] = None,
+) -> None:
+    """Measure whether explanations are right: all methods and controls on the same faces."""
+    from deepfer.bench.judge import judge as run_judge
+    from deepfer.classify import FLOAT_MODEL, Classifier
+    from deepfer.data import open_dataset
+    from deepfer.data.drawn import Drawn
+    from deepfer.explain.means import correct_faces
+    from deepfer.preprocess import to_pixels
+
+    classifier = Classifier(model or FLOAT_MODEL)
+    size = {"size": classifier.info.input.height} if data == "drawn" else {}
+    dataset = open_dataset(data, root, **size)
+    images = dataset.load(split)
+    chosen = correct_faces(classifier, images, per_expression=per_expression)
+    truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
+    faces = images.take(chosen)
+    folder = out or Path("results") / "judge"
+    table = run_judge(
+        classifier,
+        to_pixels(faces.images, classifier.info.input),
+        [faces.expressions[k] for k in faces.labels],
+        truths,
+        what=f"{data} {split}",
+        out=folder,
+        announce=tell,
+    )
+    answer(table.rstrip())
+    tell(f"wrote {folder}/report.html, table.md and table.csv")
+
+
+def bench(
+    table: Annotated[str, typer.Argument(help="A table's name or TOML file; 'list' lists them.")],
+    root: Root = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Results folder; results/TABLE by default.")
+    ] = None,
+    rows: Annotated[
+        str, typer.Option(help="Only rows whose protocol and method contain this.")
+    ] = "",
+) -> None:
+    """Train and measure what a table still misses, and write its report."""
+    from deepfer.bench.table import list_tables, load_table
+
+    if table == "list":
+        for name in list_tables():
+            for row in load_table(name).rows:
+                published = "" if row.published is None else f"published {row.published}"
+                answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
+        return
+    from deepfer.bench.report import write_report
+    from deepfer.bench.run import require_weights, run_cell
+    from deepfer.bench.summary import summarize
+
+    content = load_table(table)
+    results = out or Path("results") / content.name
+    chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
+    if not chosen:
+        raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
+    require_weights(content, chosen)
+    for row in chosen:
+        for cell in content.cells(row):
+            tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
+            run_cell(content, cell, root=root, results=results)
+        write_report(content, [summarize(content, r, results) for r in content.rows], results)
+    answer((results / "table.md").read_text(encoding="utf-8").rstrip())
+    tell(f"wrote {results}/report.html, table.md, table.csv and confusion/")
