@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from deepfer.types import Image
+from deepfer.types import Face, Image
 
 TEMPLATE = np.array(
     [[15.0, 18.1], [33.0, 18.1], [24.0, 27.5], [16.4, 35.5], [31.6, 35.5]], dtype=np.float32
@@ -19,9 +19,29 @@ TEMPLATE = np.array(
 ``tools/measure_template.py`` finds it."""
 
 TEMPLATE_SIZE = 48
+_GRID = 16  # parts of a pixel
 
 
-def align(photo: Image, landmarks: NDArray[np.float32], size: int) -> Image:
+def cut_face(photo: Image, face: Face, size: int) -> Image:
+    """Cut out one face of a photo, as the networks are to see it.
+
+    Landmarks are taken to 1/16 pixel: processors and browsers differ in the digits behind, which
+    would move single gray levels, and those weigh in 8-bit networks.
+
+    Args:
+        photo: uint8 (H, W) or (H, W, 3).
+        face: In pixels of `photo`.
+        size: As for `align`.
+
+    Returns:
+        As from `align`; the whole photo for a face that was not searched.
+    """
+    if face.landmarks is None:
+        return photo
+    return align(photo, np.round(face.landmarks.astype(np.float64) * _GRID) / _GRID, size)
+
+
+def align(photo: Image, landmarks: NDArray[np.floating], size: int) -> Image:
     """Cut out one face, turned upright and scaled so that its landmarks meet the template.
 
     Args:
@@ -33,7 +53,8 @@ def align(photo: Image, landmarks: NDArray[np.float32], size: int) -> Image:
         uint8 (size, size) or (size, size, 3). Beyond the photo its border is repeated, as
         training does. Pixels are averaged over the area they cover, so nothing aliases.
     """
-    turn, shift = similarity(TEMPLATE * (size / TEMPLATE_SIZE), landmarks)
+    template = TEMPLATE.astype(landmarks.dtype) * (size / TEMPLATE_SIZE)
+    turn, shift = similarity(template, landmarks)
     corners = np.array([0, size, 1j * size, size * (1 + 1j)]) * turn + shift
     left, top = math.floor(corners.real.min()) - 2, math.floor(corners.imag.min()) - 2
     right, bottom = math.ceil(corners.real.max()) + 2, math.ceil(corners.imag.max()) + 2

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.align import align
+from deepfer.align import cut_face
 from deepfer.classify import Classifier
 from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
@@ -177,12 +177,7 @@ class Recognizer:
         if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
             photo = decode()  # small faces need all their pixels
             found = self._search(photo)
-        crops = [
-            photo.pixels
-            if face.landmarks is None
-            else align(photo.pixels, face.landmarks, spec.height)
-            for face in found
-        ]
+        crops = [cut_face(photo.pixels, face, spec.height) for face in found]
         size = photo.width, photo.height
         faces = [resized(face, photo.divisor, size) for face in found]
         return Prepared(name, *size, faces, to_pixels(crops, spec))

@@ -17,7 +17,6 @@ from PIL import Image as PillowImage
 
 from conftest import ROOT
 from deepfer import Recognizer
-from deepfer.classify import FLOAT_MODEL
 from deepfer.explain import explain
 from deepfer.explain.regions import face_regions, region_shares
 from deepfer.report import to_json
@@ -92,7 +91,7 @@ def in_page(page: Any) -> InPage:
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    return Recognizer(FLOAT_MODEL)
+    return Recognizer()
 
 
 def encoded(picture: Picture, kind: str = "PNG", **options: object) -> bytes:
@@ -172,7 +171,7 @@ def test_results_are_those_of_python(
         assert face["detector_score"] == pytest.approx(same["detector_score"], abs=1e-3)
         assert face["expression"] == same["expression"]
         assert list(face["probabilities"]) == list(same["probabilities"])
-        assert face["probabilities"] == pytest.approx(same["probabilities"], abs=1e-3)
+        assert face["probabilities"] == pytest.approx(same["probabilities"], abs=1e-5)
 
 
 def test_every_kind_of_source_gives_the_same(in_page: InPage, astronaut: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL, Classifier
+from deepfer.classify import DEFAULT_MODEL, Classifier
 from deepfer.errors import InputError, ModelFileError
 from deepfer.serve import site
 from deepfer.serve.site import RUNTIME_VERSION, write_site
@@ -43,7 +43,7 @@ def test_the_folder(tmp_path: Path, runtime: Path) -> None:
         "index.html",
         "browser.js",
         "model.json",
-        FLOAT_MODEL.name,
+        DEFAULT_MODEL.name,
         "yunet_2023mar_dynamic.onnx",
         "LICENSE-YUNET.txt",
         "onnxruntime.js",
@@ -51,12 +51,12 @@ def test_the_folder(tmp_path: Path, runtime: Path) -> None:
     }
     assert (out / "index.html").read_text() == '<html lang="en" data-engine="browser">'
     assert (out / "onnxruntime.js").read_text() == SCRIPT
-    assert (out / FLOAT_MODEL.name).read_bytes() == FLOAT_MODEL.read_bytes()
+    assert (out / DEFAULT_MODEL.name).read_bytes() == DEFAULT_MODEL.read_bytes()
     assert [p.name for p in out.parent.iterdir()] == ["site"]
 
 
 def test_model_json_says_what_the_model_file_says(tmp_path: Path, runtime: Path) -> None:
-    write_site(tmp_path / "site", runtime, DEFAULT_MODEL)
+    write_site(tmp_path / "site", runtime)
     info = Classifier(DEFAULT_MODEL).info
     content = json.loads((tmp_path / "site" / "model.json").read_text())
     assert content["name"] == info.name

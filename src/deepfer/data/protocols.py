@@ -189,6 +189,7 @@ def _jaffe_faces(root: Path | None) -> ImageSet:
         faces = detector(image)
         if not faces or faces[0].landmarks is None:
             raise DataError(f"jaffe: no face found on {name}; restore the publishers' image")
+        # not `cut_face`, whose rounding would change the fingerprints of committed results
         crops.append(align(image, faces[0].landmarks, _CROP))
     return replace(images, images=stack(crops))
 

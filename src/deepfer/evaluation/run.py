@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer import metrics
-from deepfer.align import align
+from deepfer.align import cut_face
 from deepfer.classify import Classifier
 from deepfer.data.base import ImageSet
 from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels
@@ -170,8 +170,7 @@ def aligned_faces(images: ImageSet, size: int, data: str) -> tuple[ImageSet, NDA
         if faces:
             centre = np.array(canvas.shape[1::-1]) / 2
             nearest = min(faces, key=lambda f: float(np.abs(_centre(f.box) - centre).sum()))
-            assert nearest.landmarks is not None  # noqa: S101
-            crops.append(align(canvas, nearest.landmarks, size))
+            crops.append(cut_face(canvas, nearest, size))
             found.append(i)
     if not found:
         raise DataError(f"{data}: no face was found on any image")

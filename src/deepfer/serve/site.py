@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
-from deepfer.classify import FLOAT_MODEL, Classifier
+from deepfer.classify import Classifier
 from deepfer.errors import InputError
 from deepfer.files import write_text
 from deepfer.labels import Expression
@@ -35,10 +35,7 @@ def write_site(out: Path, runtime: Path | None = None, model: Path | None = None
         out: The folder; it appears when all is written.
         runtime: The folder of the npm package onnxruntime-web; by default below
             ``node_modules`` of the current folder.
-        model: A model file; by default the float32 one that comes with the package. A browser's
-            detector finds landmarks that differ from Python's in the last digits, which moves
-            some pixels of a face by one level: about 0.001 in its probabilities, but up to 0.02
-            in 8-bit integers.
+        model: A model file; the one that comes with the package by default.
 
     Raises:
         InputError: `out` is not empty or cannot be written, or `runtime` lacks its files.
@@ -53,7 +50,7 @@ def write_site(out: Path, runtime: Path | None = None, model: Path | None = None
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder; give a new one")
-    classifier = Classifier(model or FLOAT_MODEL)
+    classifier = Classifier(model)
     target = out.resolve()
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:

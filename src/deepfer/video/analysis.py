@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from deepfer.align import align
+from deepfer.align import cut_face
 from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
@@ -101,9 +101,7 @@ def analyse(
         searched = search(frames, recognizer, pool, every=search_every, ahead=ahead)
         while batch := list(islice(searched, group)):
             crops = [
-                found.frame.gray
-                if face.landmarks is None
-                else align(found.frame.gray, face.landmarks, spec.height)
+                cut_face(found.frame.gray, face, spec.height)
                 for found in batch
                 for face in found.faces
             ]

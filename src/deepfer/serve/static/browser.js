@@ -27,7 +27,7 @@
  *   numbers.
  */
 
-import { align, detectorInput, facesOf } from "./faces.js";
+import { cutFace, detectorInput, facesOf } from "./faces.js";
 import { occlusionMap, regionShares } from "./occlusion.js";
 import { readPhoto } from "./photo.js";
 import { luma, resize } from "./pixels.js";
@@ -148,7 +148,7 @@ async function fetchJson(url) {
 
 /** One face as the network sees it. @returns {Plane} */
 function toPixels(photo, landmarks, { width, height }) {
-  return resize(luma(align(photo, landmarks, height)), width, height);
+  return resize(luma(cutFace(photo, landmarks, height)), width, height);
 }
 
 function normalize(crops, { mean, std }) {
