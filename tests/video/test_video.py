@@ -398,11 +398,12 @@ class TestCommand:
         make_video("a.mp4", times=[0.0, 0.1])
         make_video("b.mp4", times=[0.0, 0.1])
         (tmp_path / "c.mp4").write_text("no video")
-        command = ("video", "a.mp4", "b.mp4", "c.mp4", "--csv", "rows.csv")
+        command = ("video", "a.mp4", "b.mp4", "c.mp4", "--csv", "rows.csv", "--parquet", "rows")
         done = deepfer(*command)
         assert done.returncode == 3
         assert "c.mp4" in done.stderr
-        assert sorted(p.name for p in (tmp_path / "rows").iterdir()) == ["a.csv", "b.csv"]
+        written = sorted(p.name for p in (tmp_path / "rows").iterdir())
+        assert written == ["a.csv", "a.parquet", "b.csv", "b.parquet"]
         (tmp_path / "rows" / "b.csv").unlink()
         again = deepfer(*command, "--resume")
         assert "a.mp4: done before" in again.stderr

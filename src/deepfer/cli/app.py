@@ -143,7 +143,10 @@ def video(
     begin = seconds(start)
     if stop is not None and stop <= begin:
         raise typer.BadParameter(f"--end {end} is not after --start {start}")
-    tables = tuple(path for path in (csv, parquet, json) if path is not None)
+    kinds = ((csv, ".csv"), (parquet, ".parquet"), (json, ".jsonl"))
+    tables = tuple(
+        path if path.suffix else path.with_suffix(kind) for path, kind in kinds if path is not None
+    )
     wanted = Request(
         tables=tables,
         out=out,
