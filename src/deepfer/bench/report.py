@@ -70,7 +70,7 @@ def _line(row: RowResult, other: RowResult | None) -> list[str]:
     apart = None if other is None else difference(row, other)
     told = ["", ""]
     if other is not None and apart is not None:
-        mean, *ends = (f"{100 * value:+.2f}" for value in apart)
+        mean, *ends = (f"{round(100 * value, 2) + 0:+.2f}" for value in apart)  # never -0.00
         told = [f"{mean} ({' to '.join(ends)})", other.row.method]
     if row.mean is None:
         measured = ["not measured", *[""] * 7]
