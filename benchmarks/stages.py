@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from deepfer import Recognizer
-from deepfer.align import align
+from deepfer.align import cut_face
 from deepfer.media import decode_photo, read_photo
 from deepfer.preprocess import to_pixels
 from deepfer.render import annotate, encode
@@ -50,15 +50,13 @@ def stages(recognizer: Recognizer, data: bytes) -> dict[str, float]:
     spec = recognizer.classifier.info.input
     photo = decode_photo(data, long_side=recognizer.detect_size).pixels
     whole, (face,) = read_photo(data), recognizer.find(photo)
-    landmarks = face.landmarks
-    assert landmarks is not None  # noqa: S101
-    crops = to_pixels([align(photo, landmarks, spec.height)], spec)
+    crops = to_pixels([cut_face(photo, face, spec.height)], spec)
     prediction = recognizer.recognize(data)
     return {
         "decode whole": median(lambda: read_photo(data)),
         "decode": median(lambda: decode_photo(data, long_side=recognizer.detect_size)),
         "detect": median(lambda: recognizer.find(photo)),
-        "align": median(lambda: to_pixels([align(photo, landmarks, spec.height)], spec)),
+        "align": median(lambda: to_pixels([cut_face(photo, face, spec.height)], spec)),
         "classify": median(lambda: recognizer.classifier(crops)),
         "file to result": median(lambda: recognizer.recognize(data)),
         "draw and encode a copy": median(lambda: encode(annotate(whole, prediction), ".jpg"), 5),
