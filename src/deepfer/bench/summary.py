@@ -41,14 +41,18 @@ class RowResult:
     fingerprint: str
 
     @property
+    def _values(self) -> list[float]:
+        return list(self.accuracies.values())
+
+    @property
     def mean(self) -> float | None:
         """Mean accuracy over seeds, 0 to 1."""
-        return float(np.mean([*self.accuracies.values()])) if self.accuracies else None
+        return float(np.mean(self._values)) if self.accuracies else None
 
     @property
     def deviation(self) -> float | None:
         """Standard deviation over seeds; None for fewer than two."""
-        return _deviation([*self.accuracies.values()]) if len(self.accuracies) > 1 else None
+        return _deviation(self._values) if len(self.accuracies) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -57,14 +61,13 @@ class RowResult:
         The wider of Student's t over seeds and, since equal results over few seeds say little,
         Wilson's interval of the images that one seed tests.
         """
-        n = len(self.accuracies)
-        if n == 0 or self.mean is None:
+        if self.mean is None:
             return None
         test = stats.binomtest(round(self.mean * self.independent), self.independent)
         found = test.proportion_ci(0.95, "wilson")
         reach = 0.0
         if self.deviation is not None:
-            reach = _reach([*self.accuracies.values()])
+            reach = _reach(self._values)
         low = min(float(found.low), self.mean - reach)
         high = max(float(found.high), self.mean + reach)
         return max(0.0, low), min(1.0, high)
