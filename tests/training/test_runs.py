@@ -1,6 +1,7 @@
 """Whole runs: reproducible, resumable after a kill at any moment, and the same over processes."""
 
 import csv
+import json
 import random
 import subprocess
 import sys
@@ -172,6 +173,21 @@ def test_other_forms_are_refused(recipe: Recipe, tmp_path: Path) -> None:
         other = replace(recipe, model=model, model_options=wide, **change)
         with pytest.raises(CheckpointError, match=r"another form|pixels"):
             train(other, root=None, run=tmp_path / "second")
+
+
+def test_a_cpu_without_bfloat16_trains_in_float32_and_says_so(
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    for asked in ("float32", "auto", "bfloat16"):
+        train(replace(recipe, precision=asked), root=None, run=tmp_path / asked)
+        environment = json.loads((tmp_path / asked / "environment.json").read_text())
+        assert environment["precision"] == "torch.float32"
+        assert ("training in float32" in capsys.readouterr().err) == (asked == "bfloat16")
+        assert metrics(tmp_path / asked) == metrics(tmp_path / "float32")
 
 
 def test_votes_in_bfloat16(tmp_path: Path) -> None:

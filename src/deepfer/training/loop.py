@@ -157,6 +157,9 @@ class _Run:
         with closing(self.record), progress_bar(self.process.first) as bar:
             steps = self.recipe.epochs * self.steps_per_epoch
             bar.add_task("", total=steps, completed=self.epoch * self.steps_per_epoch)
+            fallen_back = self.recipe.precision == "bfloat16" and self.precision == torch.float32
+            if fallen_back and self.process.first:
+                bar.console.print("this machine has no bfloat16 arithmetic: training in float32")
             self._epochs(bar)
         self.process.wait()
         if not self.process.first:

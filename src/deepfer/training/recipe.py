@@ -113,6 +113,7 @@ class Recipe:
     seed: Count = 0
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 128
+    # bfloat16 only where the hardware computes in it; auto does not say where it falls back
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # decay of averaged weights; 0: off
     select: Literal["accuracy", "last"] = "accuracy"  # which epoch is kept as best, on val
