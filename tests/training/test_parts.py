@@ -61,6 +61,10 @@ class TestRecipe:
         with pytest.raises(RecipeError):
             load_recipe(list_recipes()[0], ["seed=1", override])
 
+    def test_freezing_needs_weights(self) -> None:
+        with pytest.raises(RecipeError, match=r"freeze: .* init, which is not set"):
+            load_recipe("drawn_deepfer_fast", ["freeze=['convolutions']"])
+
     def test_no_toml(self, tmp_path: object) -> None:
         with pytest.raises(RecipeError, match="cannot read"):
             load_recipe("nowhere.toml")

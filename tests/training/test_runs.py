@@ -101,6 +101,24 @@ def test_a_run_can_start_from_another(recipe: Recipe, tmp_path: Path) -> None:
     first, second = (load_file(tmp_path / n / checkpoint.BEST) for n in ("first", "second"))
     for name, tensor in first.items():
         torch.testing.assert_close(tensor, second[name], atol=1e-6, rtol=0)
+    train(replace(still, reset=("classifier",)), root=None, run=tmp_path / "third")
+    third = load_file(tmp_path / "third" / checkpoint.BEST)
+    for name, tensor in first.items():
+        same = torch.allclose(tensor, third[name], atol=1e-6, rtol=0)
+        assert same != name.startswith("classifier"), name
+
+
+def test_frozen_parts_keep_their_weights(tmp_path: Path) -> None:
+    """To the bit and with their batch norms, also in the averaged weights; the others learn."""
+    recipe = load_recipe("drawn_deepfer_fast", [*TINY, "epochs=1", "ema=0.9"])
+    train(recipe, root=None, run=tmp_path / "first")
+    frozen = ("attention", "convolutions")
+    own = replace(recipe, init=str(tmp_path / "first"), freeze=frozen)
+    train(own, root=None, run=tmp_path / "second")
+    first, second = (load_file(tmp_path / n / checkpoint.BEST) for n in ("first", "second"))
+    for name, tensor in first.items():
+        if tensor.is_floating_point():
+            assert torch.equal(tensor, second[name]) == name.startswith(frozen), name
 
 
 def test_teachers_change_what_is_learnt(recipe: Recipe, tmp_path: Path) -> None:
@@ -206,6 +224,8 @@ def test_votes_in_bfloat16(tmp_path: Path) -> None:
         ({"loss": Loss(votes=1.0)}, DataError, "no votes file"),
         ({"init": "nowhere"}, CheckpointError, "not a readable checkpoint"),
         ({"model_options": {"dropouts": 1}}, RecipeError, "dropouts"),
+        ({"freeze": ("trunk",)}, RecipeError, "its parts: .*classifier"),
+        ({"freeze": ("",)}, RecipeError, "freeze: the network has no part ''"),
     ],
 )
 def test_recipes_that_cannot_run(
@@ -213,6 +233,15 @@ def test_recipes_that_cannot_run(
 ) -> None:
     with pytest.raises(error, match=expected):
         train(replace(recipe, **change), root=None, run=tmp_path)
+
+
+def test_freezing_everything_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    train(replace(recipe, epochs=1), root=None, run=tmp_path / "first")
+    network, _ = checkpoint.load_network(tmp_path / "first")
+    everything = tuple(name for name, _ in network.named_children())
+    own = replace(recipe, init=str(tmp_path / "first"), freeze=everything)
+    with pytest.raises(RecipeError, match="nothing is left to train"):
+        train(own, root=None, run=tmp_path / "second")
 
 
 def command(run: Path, *extra: str) -> list[str]:

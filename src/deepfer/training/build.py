@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from deepfer.data.base import ImageSet
 from deepfer.data.splits import load_training_sets
-from deepfer.errors import CheckpointError
+from deepfer.errors import CheckpointError, RecipeError
 from deepfer.labels import Expression
 from deepfer.models.base import Network
 from deepfer.training import checkpoint
@@ -61,24 +61,53 @@ def autocast_type(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name != "float32" and fast else torch.float32
 
 
-def start_from(network: Network, source: str, labels: tuple[Expression, ...]) -> None:
-    """Load another network's weights; its classifier only where the label orders agree.
+def start_from(network: Network, recipe: Recipe, labels: tuple[Expression, ...]) -> None:
+    """Load the weights of the recipe's ``init``; those of the classifier only if the labels agree.
 
     Raises:
         CheckpointError: The other network is of another form.
+        RecipeError: The network has no part that ``reset`` names.
     """
-    other, description = checkpoint.load_network(source)
+    other, description = checkpoint.load_network(recipe.init)
     weights, own = other.state_dict(), network.state_dict()
+    _parts(network, recipe.reset, "reset")  # only to refuse unknown names
+    anew = list(recipe.reset)
     if checkpoint.labels_of(description) != labels:
-        for part in (weights, own):
-            for name in [n for n in part if n.startswith("classifier.")]:
-                del part[name]
+        anew.append("classifier")
+    for part in (weights, own):
+        for name in [n for n in part if n.startswith(tuple(f"{a}." for a in anew))]:
+            del part[name]
     shapes, own_shapes = ({n: t.shape for n, t in part.items()} for part in (weights, own))
     if different := [n for n in {**own_shapes, **shapes} if own_shapes.get(n) != shapes.get(n)]:
         raise CheckpointError(
-            f"{source}: cannot start from another form of network ({different[0]} differs)"
+            f"{recipe.init}: cannot start from another form of network ({different[0]} differs)"
         )
     network.load_state_dict(weights, strict=False)
+
+
+def freeze(network: Network, names: tuple[str, ...]) -> list[nn.Module]:
+    """Stop the training of some parts of a network and return them.
+
+    They must stay in evaluation mode, or their batch norms would go on learning.
+
+    Raises:
+        RecipeError: The network has no such part, or nothing is left to train.
+    """
+    frozen = _parts(network, names, "freeze")
+    for part in frozen:
+        part.requires_grad_(False)
+    if not any(p.requires_grad for p in network.parameters()):
+        raise RecipeError("freeze: nothing is left to train; leave the classifier out")
+    return frozen
+
+
+def _parts(network: Network, names: tuple[str, ...], key: str) -> list[nn.Module]:
+    """Look up parts by their dotted names, such as ``convolutions`` or ``convolutions.0``."""
+    parts = {name: part for name, part in network.named_modules() if name}
+    if unknown := [name for name in names if name not in parts]:
+        own = ", ".join(name for name, _ in network.named_children())
+        raise RecipeError(f"{key}: the network has no part {unknown[0]!r}; its parts: {own}")
+    return [parts[name] for name in names]
 
 
 def teacher(source: str, student: Network, labels: tuple[Expression, ...]) -> Network:

@@ -28,7 +28,15 @@ from deepfer.models.base import Network
 from deepfer.training import checkpoint
 from deepfer.training.augment import augment, mixup
 from deepfer.training.batches import TensorSet
-from deepfer.training.build import Heads, autocast_type, placed, start_from, teacher, training_sets
+from deepfer.training.build import (
+    Heads,
+    autocast_type,
+    freeze,
+    placed,
+    start_from,
+    teacher,
+    training_sets,
+)
 from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
@@ -114,7 +122,8 @@ class _Run:
         except (TypeError, ValueError, RuntimeError) as error:
             raise RecipeError(f"model_options: {error}") from None
         if recipe.init and not (folder / checkpoint.LAST).exists():
-            start_from(self.network, recipe.init, self.labels)
+            start_from(self.network, recipe, self.labels)
+        self.frozen = freeze(self.network, recipe.freeze)
         self.spec = InputSpec(self.network.input_size, self.network.input_size)
         self.train_data = TensorSet(train_set, self.spec, process.device)
         self.val_data = TensorSet(val_set, self.spec, process.device)
@@ -206,6 +215,8 @@ class _Run:
         torch.manual_seed(_seed(recipe.seed, epoch, process.rank + 1))
         plain = epoch >= recipe.epochs - recipe.augment.plain_epochs
         self.parallel.train()
+        for part in self.frozen:
+            part.eval()
         totals = torch.zeros(3, device=process.device)
         for step in range(self.steps_per_epoch):
             start = (step * process.world + process.rank) * self.batch

@@ -110,6 +110,9 @@ class Recipe:
     split_seed: Count = 0  # decides what the protocol draws
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share held out where none is defined
     init: str = ""  # run folder or checkpoint whose weights to start from
+    # parts of the network, by their names in it:
+    freeze: tuple[str, ...] = ()  # keep the weights of init
+    reset: tuple[str, ...] = ()  # start anew in spite of init
     seed: Count = 0
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 128
@@ -226,6 +229,11 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
             ]
     dataset, protocol = content.get("dataset"), content.get("protocol")
     protocols = [p.name for p in list_protocols(dataset)] if isinstance(dataset, str) else []
+    problems += [
+        f"{key}: says what becomes of the weights of init, which is not set"
+        for key in ("freeze", "reset")
+        if content.get(key) and not content.get("init")
+    ]
     if protocol and protocol not in protocols:
         has = ", ".join(protocols) or "none"
         problems.append(f"protocol: {dataset} has {has}, not {protocol!r}")
