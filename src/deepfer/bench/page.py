@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def confusion_picture(title: str, labels: Sequence[str], confusion: metrics.Coun
     axes.set_yticks(places, labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(textwrap.fill(title, 56), fontsize=11)
     figure.colorbar(image, ax=axes, label="share of the true class")
     return png(figure)
 
