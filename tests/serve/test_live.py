@@ -100,8 +100,9 @@ def test_the_page_ends_with_the_camera(
 ) -> None:
     camera = tmp_path / "camera.mp4"
     shutil.copy(clip, camera)
+    page = browser("about:blank")  # its start must not last longer than the clip
     with running("live", "--camera", camera) as address:
-        page = browser(address)
+        page.goto(address)
         page.wait_for_selector(".face")
         assert "happy" in page.text_content(".face .name")
         assert page.evaluate("document.querySelector('#picture').naturalWidth") == 320
