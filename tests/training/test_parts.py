@@ -65,6 +65,12 @@ class TestRecipe:
         with pytest.raises(RecipeError, match=r"freeze: .* init, which is not set"):
             load_recipe("drawn_deepfer_fast", ["freeze=['convolutions']"])
 
+    @pytest.mark.parametrize("reset", ["attention", "attention.0"])
+    def test_parts_are_frozen_or_reset(self, reset: str) -> None:
+        own = ["init=run/x", "freeze=['convolutions', 'attention']", f"reset=['{reset}']"]
+        with pytest.raises(RecipeError, match=f"'attention' would stay random.*'{reset}'"):
+            load_recipe("drawn_deepfer_fast", own)
+
     def test_no_toml(self, tmp_path: object) -> None:
         with pytest.raises(RecipeError, match="cannot read"):
             load_recipe("nowhere.toml")

@@ -227,17 +227,28 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
                 for option in options
                 if option not in known
             ]
-    dataset, protocol = content.get("dataset"), content.get("protocol")
-    protocols = [p.name for p in list_protocols(dataset)] if isinstance(dataset, str) else []
     problems += [
         f"{key}: says what becomes of the weights of init, which is not set"
         for key in ("freeze", "reset")
         if content.get(key) and not content.get("init")
     ]
+    problems += [
+        f"freeze: {frozen!r} would stay random, since reset names {anew!r}"
+        for frozen in _texts(content.get("freeze"))
+        for anew in _texts(content.get("reset"))
+        if f"{frozen}.".startswith(f"{anew}.") or f"{anew}.".startswith(f"{frozen}.")
+    ]
+    dataset, protocol = content.get("dataset"), content.get("protocol")
+    protocols = [p.name for p in list_protocols(dataset)] if isinstance(dataset, str) else []
     if protocol and protocol not in protocols:
         has = ", ".join(protocols) or "none"
         problems.append(f"protocol: {dataset} has {has}, not {protocol!r}")
     return problems
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts in what should be a list of them; the schema complains about others."""
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
 
 
 def _apply(content: dict[str, Any], override: str) -> str | None:
