@@ -124,6 +124,18 @@ def test_the_camera(service: str, browser: Open, astronaut: Path, tmp_path: Path
     page.locator("#status", has_text="Stopped.").wait_for()
     assert page.locator("#stop").is_hidden()
     assert page.locator(".face").count() == 1  # the last picture stays
+    with page.expect_download() as download:
+        page.click("#download")
+    frame = json.loads(Path(download.value.path()).read_text())[-1]
+    x, _, w, _ = frame["faces"][0]["box"]
+    assert x + w / 2 > frame["width"] / 2  # as in a mirror: left of the middle without
+    shown = Image.open(io.BytesIO(page.locator("#picture").screenshot())).resize((320, 320))
+    there = np.asarray(Image.open(astronaut).convert("L").resize((320, 320)), float)
+    likeness = [
+        np.corrcoef(there[:, ::turn].ravel(), np.asarray(shown.convert("L")).ravel())[0, 1]
+        for turn in (1, -1)
+    ]
+    assert likeness[1] > 0.9 > likeness[0]
 
 
 def _write_y4m(path: Path, picture: Image.Image, frames: int = 10) -> None:

@@ -146,7 +146,10 @@ async function useCamera() {
       stream.getTracks().forEach((track) => track.stop());
       return;
     }
-    stream.getVideoTracks()[0].onended = () => reset("The camera has stopped.");
+    const [track] = stream.getVideoTracks();
+    track.onended = () => reset("The camera has stopped.");
+    // who looks at the screen expects a mirror; boxes and maps are then of the mirrored picture
+    video.classList.toggle("mirrored", track.getSettings().facingMode !== "environment");
     video.srcObject = stream;
     video.controls = false;
     file = "camera";
@@ -223,7 +226,9 @@ function grab(frame) {
   const ratio = Math.min(1, LONG_SIDE / Math.max(video.videoWidth, video.videoHeight));
   frame.width = Math.round(video.videoWidth * ratio);
   frame.height = Math.round(video.videoHeight * ratio);
-  frame.getContext("2d", { willReadFrequently: true }).drawImage(video, 0, 0, frame.width, frame.height);
+  const context = frame.getContext("2d", { willReadFrequently: true });
+  if (video.classList.contains("mirrored")) context.setTransform(-1, 0, 0, 1, frame.width, 0);
+  context.drawImage(video, 0, 0, frame.width, frame.height);
   return frame;
 }
 
@@ -235,6 +240,7 @@ function reset(message = "") {
   video.pause();
   video.srcObject = null;
   video.removeAttribute("src");
+  video.classList.remove("mirrored");
   if (address) URL.revokeObjectURL(address);
   address = null;
   const moving = !video.hidden;
