@@ -127,6 +127,8 @@ def test_bad_requests(client: httpx.Client) -> None:
     form = {"content-type": "multipart/form-data"}
     assert client.post("/v1/recognize", content=b"x--", headers=form).status_code == 400
     assert client.get("/nothing/here").status_code == 404
+    wrong = client.get("/v1/recognize")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
     strange = client.get("/healthz", headers={"host": "evil.example"})
     assert strange.status_code == 400
     strange_name = {"content-type": "multipart/form-data; boundary=b; charset=utf-7"}

@@ -177,7 +177,8 @@ def create_app(
 
     for kind in (HTTPException, RequestValidationError, BusyError, DeepferError, Exception):
         app.add_exception_handler(kind, _error)
-    app.mount("/", StaticFiles(directory=STATIC, html=True))
+    # what no route above knows; mounted, it would also take those asked with another method
+    app.router.default = StaticFiles(directory=STATIC, html=True)
     return app
 
 
