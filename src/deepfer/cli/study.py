@@ -173,7 +173,7 @@ def bench(
         for name in list_tables():
             for row in load_table(name).rows:
                 published = "" if row.published is None else f"published {row.published}"
-                answer(f"{name:<10} {row.protocol:<22} {row.method:<40} {published}")
+                answer(f"{name:<8} {row.protocol:<26} {published:<15} {row.method}")
         return
     from deepfer.bench.report import write_report
     from deepfer.bench.run import require_weights, run_cell
