@@ -1,6 +1,7 @@
 """Tables: floors, a tiny training, stopping and going on, and the report."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import Run
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
-from deepfer.bench.run import run_cell
+from deepfer.bench.run import equal_classes, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
@@ -82,6 +83,34 @@ def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path)
 def test_a_row_cannot_change_what_is_tested(table: Table) -> None:
     row = Row(method="m", protocol="random", recipe="drawn_deep_emotion", set=["split_seed=7"])
     assert table.recipe(row, seed=2, fold=0).split_seed == 2
+
+
+def test_classes_taken_as_equally_frequent(table: Table, tmp_path: Path) -> None:
+    """Bayes' rule undone and done again; a row of weights differs from its plain one."""
+    likelihood = np.random.default_rng(0).random((50, 3), dtype=np.float32)
+    counts = np.array([10, 70, 20])
+    seen, even = likelihood * counts, likelihood
+    seen, even = (p / p.sum(axis=1, keepdims=True) for p in (seen, even))
+    np.testing.assert_allclose(equal_classes(seen, counts), even, rtol=1e-5)
+
+    run_cell(table, Cell(table.rows[0], 0, 0), root=None, results=tmp_path)
+    weights = str(Cell(table.rows[0], 0, 0).folder(tmp_path) / "run")
+    text = (tmp_path / "two.toml").read_text()
+    for line in ("", "equal_classes = true"):
+        row = f'[[rows]]\nmethod = "w {line}"\nprotocol = "random"\nweights = "{weights}"\n{line}'
+        text += row + "\n"
+    (tmp_path / "two.toml").write_text(text)
+    more = load_table(str(tmp_path / "two.toml"))
+    cells = [Cell(row, 0, 0) for row in more.rows[2:]]
+    for cell in cells:
+        run_cell(more, cell, root=None, results=tmp_path)
+    plain, equal = (json.loads((c.folder(tmp_path) / "metrics.json").read_text()) for c in cells)
+    assert equal["recipe"] == f"{plain['recipe']} equal"
+    # drawn faces are equally frequent already
+    assert equal["confusion"] == plain["confusion"]
+    (tmp_path / "two.toml").write_text(TABLE.replace("floor =", "equal_classes = true\nfloor ="))
+    with pytest.raises(RecipeError, match="goes with weights only"):
+        load_table(str(tmp_path / "two.toml"))
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
+from deepfer.training.build import training_sets
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, Saliency, from_json
 from deepfer.training.saliency import FIRST, SaliencyView
@@ -66,6 +67,9 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
             shown = SaliencyView(recipe.saliency, first, split.sides["train"])(test)
         spec = InputSpec(**description["input"])
         found = probabilities(network, to_pixels(shown.images, spec), spec)
+        if row.equal_classes:
+            learnt, _ = training_sets(from_json(description["recipe"], row.weights), root)
+            found = equal_classes(found, np.bincount(learnt.labels, minlength=len(labels)))
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(row.method, labels, found, test, what, {})
     if test.sequences is not None:
@@ -110,9 +114,29 @@ def require_weights(table: Table, rows: Sequence[Row]) -> None:
             checkpoint.load_network(source)
 
 
+def equal_classes(
+    probabilities: NDArray[np.float32], counts: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Turn probabilities into what they would be if every class were equally frequent.
+
+    Args:
+        probabilities: (N, K), of a network that has learnt how frequent the classes are.
+        counts: (K,), images per class that it was trained on.
+
+    Returns:
+        (N, K), rows adding up to 1.
+
+    Source:
+        Saerens et al., Adjusting the outputs of a classifier to new a priori probabilities, 2002.
+    """
+    weighed = probabilities / counts.astype(np.float32)
+    return np.asarray(weighed / weighed.sum(axis=1, keepdims=True), np.float32)
+
+
 def _weights_recipe(row: Row) -> str:
     _, description = checkpoint.load_network(row.weights)
-    return from_json(description["recipe"], row.weights).fingerprint()
+    own = from_json(description["recipe"], row.weights).fingerprint()
+    return f"{own} equal" if row.equal_classes else own
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:
