@@ -85,8 +85,8 @@ def test_a_row_cannot_change_what_is_tested(table: Table) -> None:
     assert table.recipe(row, seed=2, fold=0).split_seed == 2
 
 
-def test_classes_taken_as_equally_frequent(table: Table, tmp_path: Path) -> None:
-    """Bayes' rule undone and done again; a row of weights differs from its plain one."""
+def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
+    """With other shares of the classes (Bayes' rule undone and done again), or with a probe."""
     likelihood = np.random.default_rng(0).random((50, 3), dtype=np.float32)
     counts = np.array([10, 70, 20])
     seen, even = likelihood * counts, likelihood
@@ -96,19 +96,25 @@ def test_classes_taken_as_equally_frequent(table: Table, tmp_path: Path) -> None
     run_cell(table, Cell(table.rows[0], 0, 0), root=None, results=tmp_path)
     weights = str(Cell(table.rows[0], 0, 0).folder(tmp_path) / "run")
     text = (tmp_path / "two.toml").read_text()
-    for line in ("", "equal_classes = true"):
-        row = f'[[rows]]\nmethod = "w {line}"\nprotocol = "random"\nweights = "{weights}"\n{line}'
-        text += row + "\n"
+    for answer in ("own", "equal", "probe"):
+        text += (
+            f'[[rows]]\nmethod = "w {answer}"\nprotocol = "random"\n'
+            f'weights = "{weights}"\nanswer = "{answer}"\n'
+        )
     (tmp_path / "two.toml").write_text(text)
     more = load_table(str(tmp_path / "two.toml"))
     cells = [Cell(row, 0, 0) for row in more.rows[2:]]
     for cell in cells:
         run_cell(more, cell, root=None, results=tmp_path)
-    plain, equal = (json.loads((c.folder(tmp_path) / "metrics.json").read_text()) for c in cells)
-    assert equal["recipe"] == f"{plain['recipe']} equal"
+    own, equal, probe = (
+        json.loads((c.folder(tmp_path) / "metrics.json").read_text()) for c in cells
+    )
+    assert equal["recipe"] == f"{own['recipe']} equal"
     # drawn faces are equally frequent already
-    assert equal["confusion"] == plain["confusion"]
-    (tmp_path / "two.toml").write_text(TABLE.replace("floor =", "equal_classes = true\nfloor ="))
+    assert equal["confusion"] == own["confusion"]
+    # after one epoch the features are worth more than the classifier
+    assert probe["figures"]["accuracy"] > own["figures"]["accuracy"]
+    (tmp_path / "two.toml").write_text(TABLE.replace("floor =", 'answer = "equal"\nfloor ='))
     with pytest.raises(RecipeError, match="goes with weights only"):
         load_table(str(tmp_path / "two.toml"))
 

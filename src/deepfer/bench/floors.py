@@ -40,8 +40,18 @@ def floor_probabilities(
         raise UnknownNameError("floor", name, list_floors())
     features, build = _FLOORS[name]
     known, asked = (features(to_pixels(s.images, _SPEC)) for s in (train, test))
-    model = build(seed).fit(known, train.labels)
-    scores = np.full((len(test), len(train.expressions)), -1e3)
+    return fit_and_ask(build(seed), known, train, asked)
+
+
+def fit_and_ask(
+    model: Any, known: NDArray[np.float32], train: ImageSet, asked: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Fit a classifier of scikit-learn on features (N, D) of train; return (M, K) for others.
+
+    Expressions that train does not hold get nothing.
+    """
+    model.fit(known, train.labels)
+    scores = np.full((len(asked), len(train.expressions)), -1e3)
     margins = getattr(model, "decision_function", None)
     found = margins(asked) if margins else np.log(model.predict_proba(asked) + 1e-6)
     scores[:, model.classes_] = found

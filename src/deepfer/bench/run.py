@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.bench.floors import floor_probabilities
+from deepfer.bench.probe import probe_probabilities
 from deepfer.bench.table import Cell, Row, Table
 from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError
@@ -56,6 +57,11 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         side = split.sides["train"]
         found = floor_probabilities(row.floor, side, test, seed=cell.seed)
         labels = side.expressions
+    elif row.answer == "probe":
+        network, description = checkpoint.load_network(row.weights)
+        side = split.sides["train"]
+        found = probe_probabilities(network, InputSpec(**description["input"]), side, test)
+        labels = side.expressions
     else:
         network, description = checkpoint.load_network(row.weights or folder / "run")
         labels = checkpoint.labels_of(description)
@@ -67,7 +73,7 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
             shown = SaliencyView(recipe.saliency, first, split.sides["train"])(test)
         spec = InputSpec(**description["input"])
         found = probabilities(network, to_pixels(shown.images, spec), spec)
-        if row.equal_classes:
+        if row.answer == "equal":
             learnt, _ = training_sets(from_json(description["recipe"], row.weights), root)
             found = equal_classes(found, np.bincount(learnt.labels, minlength=len(labels)))
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
@@ -136,7 +142,7 @@ def equal_classes(
 def _weights_recipe(row: Row) -> str:
     _, description = checkpoint.load_network(row.weights)
     own = from_json(description["recipe"], row.weights).fingerprint()
-    return f"{own} equal" if row.equal_classes else own
+    return own if row.answer == "own" else f"{own} {row.answer}"
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:

@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -26,7 +26,9 @@ class Row:
     protocol: str
     recipe: str = ""  # a shipped recipe's name or a TOML file
     weights: str = ""  # instead of a recipe: a trained run, measured as it is
-    equal_classes: bool = False  # with weights: answer as if all classes were equally frequent
+    # what answers, of weights: they themselves; they, as if all classes were equally frequent; or
+    # a logistic regression on their last feature map, fitted on train
+    answer: Literal["own", "equal", "probe"] = "own"
     floor: str = ""  # instead of a recipe: a constant-feature method, see floors.py
     set: list[str] = field(default_factory=list)  # changes of the recipe, as with --set
     seeds: Annotated[int, Field(ge=1)] = 1
@@ -125,8 +127,8 @@ def load_table(name: str) -> Table:
         table.protocol(row)
         if sum(map(bool, (row.recipe, row.weights, row.floor))) != 1:
             raise RecipeError(f"{name}: {row.method}: give one of recipe, weights and floor")
-        if row.equal_classes and not row.weights:
-            raise RecipeError(f"{name}: {row.method}: equal_classes goes with weights only")
+        if row.answer != "own" and not row.weights:
+            raise RecipeError(f"{name}: {row.method}: answer goes with weights only")
         if slugs.count(row.slug) > 1:
             raise RecipeError(f"{name}: {row.method}: two rows have this method and protocol")
         if row.against and not table.others(row):
