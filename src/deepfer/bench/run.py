@@ -52,16 +52,14 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         first = _first(table, cell, recipe, results)
         train(recipe, root=root, run=folder / "run", resume=True, first=first)
     split = table.protocol(row).split(root, seed=cell.seed, fold=cell.fold)
-    test = split.sides["test"]
+    known, test = split.sides["train"], split.sides["test"]
     if row.floor:
-        side = split.sides["train"]
-        found = floor_probabilities(row.floor, side, test, seed=cell.seed)
-        labels = side.expressions
+        labels = known.expressions
+        found = floor_probabilities(row.floor, known, test, seed=cell.seed)
     elif row.answer == "probe":
+        labels = known.expressions
         network, description = checkpoint.load_network(row.weights)
-        side = split.sides["train"]
-        found = probe_probabilities(network, InputSpec(**description["input"]), side, test)
-        labels = side.expressions
+        found = probe_probabilities(network, InputSpec(**description["input"]), known, test)
     else:
         network, description = checkpoint.load_network(row.weights or folder / "run")
         labels = checkpoint.labels_of(description)
@@ -70,7 +68,7 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         shown = test
         if recipe is not None and recipe.saliency.variant != "none":
             first = first or folder / "run" / FIRST
-            shown = SaliencyView(recipe.saliency, first, split.sides["train"])(test)
+            shown = SaliencyView(recipe.saliency, first, known)(test)
         spec = InputSpec(**description["input"])
         found = probabilities(network, to_pixels(shown.images, spec), spec)
         if row.answer == "equal":

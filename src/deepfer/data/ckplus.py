@@ -50,7 +50,7 @@ class CkPlus48:
         faults=(
             "three nearly equal frames per sequence: random splits put twins on both sides",
             "has no neutral, and contempt instead",
-            "a few labels do not show: S129_002, under surprise, presses her lips together",
+            "a few labels do not fit the face: S129_002, under surprise, shows pressed lips",
             "folder names sort differently from the label order that is often printed with them",
         ),
     )

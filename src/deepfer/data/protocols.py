@@ -327,7 +327,7 @@ _PROTOCOLS = (
     Protocol(
         dataset="jaffe",
         name="leave-one-subject-out-wide",
-        what="the same with crops an eighth wider, as eight of ten training sides prefer",
+        what="ten folds of one subject, crops an eighth wider than leave-one-subject-out has",
         leaks=None,
         divide=partial(_jaffe_one_subject_out, width=_WIDER),
         folds=10,
