@@ -12,7 +12,7 @@ from deepfer.data import open_dataset
 from deepfer.errors import UnknownNameError
 from deepfer.models import create_model, list_models
 from deepfer.models.base import Network
-from deepfer.models.deepfer_fast import AttentionWindow
+from deepfer.models.deepfer_fast import AttentionWindow, MirroredNorm, mirror
 
 FORMS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in list_models()),
@@ -20,6 +20,7 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("deepfer", {"attention": "none", "dropout_at": "features"}),
     ("deep_emotion", {"localization": "3x3-3x3"}),
     ("deepfer_fast", {"attention": "none"}),
+    ("deepfer_fast", {"symmetric": True}),
 ]
 
 
@@ -117,6 +118,34 @@ def test_fast_network_stays_small() -> None:
     assert parameters(network) < 5_000_000
 
 
+def test_a_mirrored_face_gets_the_same_answer_of_a_symmetric_network() -> None:
+    torch.manual_seed(0)
+    network = create_model("deepfer_fast", num_classes=7, symmetric=True)
+    assert isinstance(network.attention, AttentionWindow)
+    torch.nn.init.normal_(network.attention.locate[3].weight)  # type: ignore[arg-type]
+    x = faces(network, 8)
+    for _ in range(30):
+        network(x)  # on to real batch statistics
+    network.eval()
+    with torch.inference_mode():
+        assert network(x).std(dim=0).min() > 1e-3
+        torch.testing.assert_close(network(x), network(x.flip(3)), atol=1e-5, rtol=1e-5)
+        maps, mirrored = network.convolutions(x), network.convolutions(x.flip(3))
+        torch.testing.assert_close(mirrored, mirror(maps), atol=1e-4, rtol=1e-4)
+
+
+def test_a_mirrored_norm_is_the_norm_of_channel_and_mirror_image() -> None:
+    torch.manual_seed(0)
+    mine, usual = MirroredNorm(8), torch.nn.BatchNorm2d(4)
+    x = torch.randn(6, 8, 5, 5) * 3 + 1
+    pairs = torch.cat([x[:, :4], x[:, 4:]])  # both halves as more images
+    for _ in range(2):  # in training, then with the running figures
+        expected = torch.cat(usual(pairs).chunk(2), dim=1)
+        torch.testing.assert_close(mine(x), expected, atol=1e-5, rtol=1e-5)
+        mine.eval()
+        usual.eval()
+
+
 def test_attention_window_equals_grid_sampling() -> None:
     """The two matrix products give what the general spatial transformer gives."""
     torch.manual_seed(0)
@@ -141,21 +170,25 @@ def test_unknown_names_and_options() -> None:
         ("deepfer", {"dropout_at": "input"}),
         ("deep_emotion", {"localization": "5x5"}),
         ("deepfer_fast", {"attention": "grid"}),
+        ("deepfer_fast", {"symmetric": True, "widths": (31, 64, 96, 128, 256, 256, 320)}),
     ):
         with pytest.raises(ValueError, match=name):
             create_model(name, num_classes=7, **options)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
-def test_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in list_models()), ("deepfer_fast", {"symmetric": True})],
+)
+def test_export_agrees_with_torch(name: str, options: dict[str, Any], tmp_path: Path) -> None:
     from deepfer.labels import BASIC_EXPRESSIONS
     from deepfer.modelfile import InputSpec, ModelInfo
     from deepfer.runtime import open_session
     from deepfer.training.export import write_model
 
     torch.manual_seed(0)
-    network = create_model(name, num_classes=7).eval()
+    network = create_model(name, num_classes=7, **options).eval()
     attention = "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
     torch.nn.init.normal_(network.get_submodule(attention).weight, std=0.1)  # type: ignore[arg-type]
     info = ModelInfo("m@1", BASIC_EXPRESSIONS, InputSpec(48, 48))

@@ -19,10 +19,16 @@ _PACE = 0.1  # at the trunk's learning rate the window runs to its limits and st
 
 
 class AttentionWindow(nn.Module):
-    """Finds a window (scale and shift per axis) on the face and enlarges it to the input's size."""
+    """Finds a window (scale and shift per axis) on the face and enlarges it to the input's size.
 
-    def __init__(self, input_size: int) -> None:
+    Args:
+        input_size: Height and width of the faces, in pixels.
+        symmetric: Give a mirrored face the mirrored window.
+    """
+
+    def __init__(self, input_size: int, *, symmetric: bool = False) -> None:
         super().__init__()
+        self.symmetric = symmetric
         self.shrink = input_size // _THUMBNAIL
         self.locate = nn.Sequential(
             nn.Flatten(), nn.Linear(_THUMBNAIL**2, 32), nn.ReLU(inplace=True), nn.Linear(32, 4)
@@ -40,7 +46,11 @@ class AttentionWindow(nn.Module):
     def window(self, faces: Tensor) -> Tensor:
         """Return (N, 4): scale x, scale y, shift x, shift y in -1..1 coordinates."""
         thumbnail = functional.avg_pool2d(faces, self.shrink)
-        moves = _REACH * torch.tanh(_PACE * self.locate(thumbnail))
+        moves = self.locate(thumbnail)
+        if self.symmetric:  # the shift along x changes its sign with the face, the others do not
+            mirrored = self.locate(thumbnail.flip(3)) * moves.new_tensor([1, 1, -1, 1])
+            moves = (moves + mirrored) / 2
+        moves = _REACH * torch.tanh(_PACE * moves)
         return torch.cat([1 + moves[:, :2], moves[:, 2:]], dim=1)
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -59,6 +69,52 @@ class AttentionWindow(nn.Module):
         return functional.relu(1 - (position.unsqueeze(2) - self.pixels).abs())
 
 
+def mirror(maps: Tensor) -> Tensor:
+    """Mirror (N, C, H, W) maps, or kernels, whose second half of channels mirrors the first.
+
+    One channel is its own mirror image.
+    """
+    return maps.flip(3).roll(maps.shape[1] // 2, 1)
+
+
+class MirroredConvolution(nn.Conv2d):
+    """3x3 convolution whose second half of filters are the mirror images of the first.
+
+    A mirrored face gives the `mirror` of its maps: the network need not learn twice what a raised
+    left or right corner of the mouth looks like (Cohen and Welling 2016, for reflections alone).
+    It costs what the usual convolution costs and has half the weights.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs // 2, 3, padding=1, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H, W)."""
+        kernels = torch.cat([self.weight, mirror(self.weight)])
+        return functional.conv2d(maps, kernels, padding=1)
+
+
+class MirroredNorm(nn.BatchNorm2d):
+    """Batch norm over a channel and its mirror image together."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels // 2)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        if not self.training:  # the form that exporters fold into the convolution
+            mean, variance, weight, bias = (
+                torch.cat([t, t])
+                for t in (self.running_mean, self.running_var, self.weight, self.bias)
+                if t is not None
+            )
+            return functional.batch_norm(maps, mean, variance, weight, bias, eps=self.eps)
+        # in channels-last memory the two halves of C lie like neighbours in W: nothing is copied
+        n, c, h, w = maps.shape
+        pairs = maps.permute(0, 2, 3, 1).reshape(n, h, 2 * w, c // 2).permute(0, 3, 1, 2)
+        return super().forward(pairs).permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+
 class DeepFERFast(Network):
     """Attention window, seven convolutions in four scales, one hidden dense layer.
 
@@ -69,6 +125,8 @@ class DeepFERFast(Network):
         hidden: Width of the hidden dense layer, which is also the feature size.
         dropout: Share of features dropped before and after the hidden layer.
         attention: ``"window"``, or ``"none"`` to leave the window out.
+        symmetric: Give a face and its mirror image the same answer, by filters in mirrored pairs;
+            1.6 M parameters, the same multiply-adds. The hidden layer sees both and is averaged.
     """
 
     input_size = 48
@@ -81,24 +139,31 @@ class DeepFERFast(Network):
         hidden: int = 256,
         dropout: float = 0.3,
         attention: str = "window",
+        symmetric: bool = False,
     ) -> None:
         super().__init__()
         if len(widths) != 7 or attention not in {"window", "none"}:
             raise ValueError("deepfer_fast: give seven widths, and attention 'window' or 'none'")
+        if symmetric and any(width % 2 for width in widths):
+            raise ValueError("deepfer_fast: symmetric needs even widths, for filters in pairs")
         w1, w2, w3, w4, w5, w6, w7 = widths
-        self.attention = AttentionWindow(self.input_size) if attention == "window" else None
+        self.symmetric = symmetric
+        self.attention = (
+            AttentionWindow(self.input_size, symmetric=symmetric) if attention == "window" else None
+        )
         pool = nn.MaxPool2d(2)
+        block = _mirrored if symmetric else _usual
         self.convolutions = nn.Sequential(
-            _conv(1, w1),  # (N, w1, 48, 48)
+            block(1, w1),  # (N, w1, 48, 48)
             pool,
-            _conv(w1, w2),  # (N, w2, 24, 24)
+            block(w1, w2),  # (N, w2, 24, 24)
             pool,
-            _conv(w2, w3),  # (N, w3, 12, 12)
-            _conv(w3, w4),
+            block(w2, w3),  # (N, w3, 12, 12)
+            block(w3, w4),
             pool,
-            _conv(w4, w5),  # (N, w5, 6, 6)
-            _conv(w5, w6),
-            _conv(w6, w7),
+            block(w4, w5),  # (N, w5, 6, 6)
+            block(w5, w6),
+            block(w6, w7),
             pool,  # (N, w7, 3, 3)
         )
         self.hidden = nn.Sequential(
@@ -118,7 +183,10 @@ class DeepFERFast(Network):
             with torch.autocast(faces.device.type, enabled=False):
                 faces = self.attention(faces.float())
         faces = faces.contiguous(memory_format=torch.channels_last)
-        features: Tensor = self.hidden(self.convolutions(faces))
+        maps = self.convolutions(faces)
+        features: Tensor = self.hidden(maps)
+        if self.symmetric:
+            features = (features + self.hidden(mirror(maps))) / 2
         return features
 
     def dense_layers(self) -> tuple[nn.Linear, ...]:
@@ -136,10 +204,17 @@ class DeepFERFast(Network):
         return torch.stack([sx, zero, tx, zero, sy, ty], dim=1).reshape(-1, 2, 3)
 
 
-def _conv(inputs: int, outputs: int) -> nn.Sequential:
+def _usual(inputs: int, outputs: int) -> nn.Sequential:
     """3x3 convolution that keeps the size, batch norm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
+    )
+
+
+def _mirrored(inputs: int, outputs: int) -> nn.Sequential:
+    """The same in mirrored pairs."""
+    return nn.Sequential(
+        MirroredConvolution(inputs, outputs), MirroredNorm(outputs), nn.ReLU(inplace=True)
     )
