@@ -16,6 +16,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename == str(partial):  # nobody asked for a file of that name
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -26,10 +30,15 @@ def sweep(folder: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def printable(name: str) -> str:
+    r"""Return text that UTF-8 can write: bytes of file names that are none become ``\xNN``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, content: str) -> None:
-    """Write a UTF-8 text file as one step."""
+    """Write a UTF-8 text file as one step; see `printable`."""
     with replacing(path) as partial:
-        partial.write_text(content, encoding="utf-8", newline="\n")
+        partial.write_text(printable(content), encoding="utf-8", newline="\n")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

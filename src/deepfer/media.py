@@ -98,7 +98,8 @@ def decode_photo(
         values are scaled to 8 bits; of animations, the first frame.
 
     Raises:
-        InputError: The file is missing, empty, no image, cut short or too large.
+        InputError: The file is missing, empty, no image, cut short or too large, or its values
+            are of more than 16 bits.
     """
     if isinstance(source, np.ndarray):
         pixels = _checked_array(source)
@@ -122,6 +123,8 @@ def decode_photo(
         empty = len(source) == 0 if isinstance(source, bytes) else Path(source).stat().st_size == 0  # type: ignore[arg-type]
         found = "the file is empty" if empty else "not an image that can be read"
         raise InputError(f"{name}: {found}; give a JPEG, PNG, WebP, TIFF, BMP or GIF") from None
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise InputError(f"{name}: damaged or cut short ({error}); copy it again") from None
 
@@ -142,8 +145,10 @@ def expand(path: str) -> list[tuple[str, str]]:
         name.
 
     Raises:
-        InputError: A folder or pattern holds no images.
+        InputError: A folder or pattern holds no images, or the path is empty.
     """
+    if not path:
+        raise InputError("'': an empty path; give a file, a folder, a pattern or -")
     if _is_dir(path):
         photos = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
         found = [(str(p), p.relative_to(path).as_posix()) for p in photos]
@@ -167,7 +172,9 @@ def _is_dir(path: str) -> bool:
 def _is_photo(path: Path, below: Path | None = None) -> bool:
     parts = path.relative_to(below).parts if below else path.parts[-1:]
     hidden = any(part.startswith(".") for part in parts)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file()
+    if path.suffix.lower() not in IMAGE_SUFFIXES or hidden:
+        return False
+    return path.is_file() or (path.is_symlink() and not path.exists())  # told on reading
 
 
 def _checked_array(pixels: Image) -> Image:
@@ -206,9 +213,12 @@ def _to_array(upright: PillowImage.Image) -> Image:
 
 
 def _scaled(values: np.ndarray) -> Image:
-    """Bring integers of 16 bits, or floats of 0 to 1, to 8 bits."""
+    """Bring values of 8 or 16 bits, or floats of 0 to 1, to 8 bits; what is no number becomes 0."""
     if values.dtype.kind == "f":
-        factor = 255.0 if values.max() <= 1 else 1.0
-    else:
-        factor = 255 / 65535 if values.max() > 255 else 1.0
+        values = np.where(np.isfinite(values), values, 0)
+    top = values.max()
+    if top > 65535:
+        raise InputError(f"values up to {top:.6g}; save it with 8 or 16 bits per channel")
+    one = 1 if values.dtype.kind == "f" and top <= 1 else 255 if top <= 255 else 65535
+    factor = 255 / one
     return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)

@@ -74,6 +74,19 @@ class TestPlan:
             plan(str(ROOT / "examples"), tmp_path / "full", Options())
 
 
+def test_a_name_that_is_no_text(deepfer: Run, photos: Path, tmp_path: Path) -> None:
+    try:
+        (photos / "00.png").rename(photos / os.fsdecode(b"m\xfcller.png"))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    (photos / "bad.jpg").rename(photos / os.fsdecode(b"b\xe4d.jpg"))
+    done = deepfer("batch", photos, "job", "--workers", 1)
+    assert done.returncode == 3, done.stderr
+    assert f"{photos}/m\\xfcller.png" in {row["source"] for row in table(tmp_path / "job", "faces")}
+    (error,) = table(tmp_path / "job", "errors")
+    assert error["source"] == f"{photos}/b\\xe4d.jpg"
+
+
 def test_from_the_command_line(deepfer: Run, photos: Path, tmp_path: Path) -> None:
     command = ("batch", photos, "job", "--partition", 4, "--workers", 2)
     done = deepfer(*command)

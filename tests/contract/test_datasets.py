@@ -165,7 +165,7 @@ class TestFer2013:
     @pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x00\xff\xfe", b""])
     def test_no_text(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "fer2013.csv").write_bytes(content)
-        with pytest.raises(DataError, match=r"line 1: (expected the columns|not CSV text)"):
+        with pytest.raises(DataError, match=r"line 1: (expected the columns|not UTF-8 text)"):
             open_dataset("fer2013", tmp_path).load("train")
 
     @pytest.mark.parametrize(
@@ -193,6 +193,19 @@ class TestFer2013:
         assert expected in str(error.value)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            (b"emotion,pixels,Usage\n0,1,Training\n0,\xe4,Training\n", "line 3: not UTF-8 text"),
+            (b"emotion,pixels,Usage,emotion\n", "line 1: names 'emotion' twice"),
+            (b"emotion,pixels,Usage\n0," + b"1" * 200_000 + b",Training\n", "line 2: not CSV"),
+        ],
+    )
+    def test_bad_lines(self, tmp_path: Path, content: bytes, expected: str) -> None:
+        (tmp_path / "fer2013.csv").write_bytes(content)
+        with pytest.raises(DataError, match=expected):
+            open_dataset("fer2013", tmp_path).load("train")
 
     def test_missing_columns(self, tmp_path: Path) -> None:
         (tmp_path / "fer2013.csv").write_text("a,b\n1,2\n")
@@ -237,6 +250,52 @@ class TestNames:
         save_gray(tmp_path / "train" / "bored" / "a.png", 0)
         with pytest.raises(DataError, match=r"bored is not named after an expression"):
             open_dataset("folder", tmp_path).load("train")
+
+    def test_split_folders_have_several_names(self, tmp_path: Path) -> None:
+        make_folder(tmp_path)
+        before = open_dataset("folder", tmp_path).load("train").ids
+        (tmp_path / "train").rename(tmp_path / "Training")
+        images = open_dataset("folder", tmp_path).load("train")
+        assert images.ids == tuple(name.replace("train", "Training") for name in before)
+        save_gray(tmp_path / "valid" / "happy" / "a.png", 0)
+        assert len(open_dataset("folder", tmp_path).load("val")) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("train/Happy/s1/a.png", r"Happy/s1 is a folder inside Happy; move"),
+            ("train/sad/a.avif", r"train/sad holds no images, but a\.avif"),
+            ("dev/sad/a.png", r"dev stands beside test, train but .*rename it"),
+            ("Training/sad/a.png", r"are both train; join them"),
+        ],
+    )
+    def test_nothing_is_passed_over_in_silence(
+        self, tmp_path: Path, name: str, expected: str
+    ) -> None:
+        make_folder(tmp_path)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"anything")
+        with pytest.raises(DataError, match=expected):
+            open_dataset("folder", tmp_path).load("train")
+
+    def test_files_that_are_no_images_are_counted(self, tmp_path: Path) -> None:
+        make_folder(tmp_path)
+        (tmp_path / "train" / "Happy" / "a.avif").touch()
+        (finding,) = open_dataset("folder", tmp_path).faults()
+        assert finding.found == "1, such as train/Happy/a.avif"
+
+    def test_a_split_without_images_is_named(self, tmp_path: Path) -> None:
+        make_folder(tmp_path)
+        (tmp_path / "val" / "happy").mkdir(parents=True)
+        with pytest.raises(DataError, match=r"no images below .*/val;"):
+            open_dataset("folder", tmp_path).load("val")
+
+    def test_lines_without_content_are_passed_over(self, tmp_path: Path) -> None:
+        make_manifest(tmp_path)
+        before = open_dataset("manifest", tmp_path).load("train").ids
+        with (tmp_path / "manifest.csv").open("a") as file:
+            file.write("  \n,,,\n")
+        assert open_dataset("manifest", tmp_path).load("train").ids == before
 
     @pytest.mark.parametrize(
         ("lines", "expected"),

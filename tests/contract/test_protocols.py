@@ -130,6 +130,9 @@ def test_audit_command(deepfer: Run, tmp_path: Path) -> None:
     make_fer2013(tmp_path)
     assert deepfer("data", "audit", "fer2013", "--root", ".").returncode == 0
     make_jaffe(tmp_path)
+    done = deepfer("data", "audit", "fer2013", "--root", ".", "--write", "s.json")
+    assert done.returncode == 2
+    assert "need --protocol" in done.stderr
     done = deepfer("data", "audit", "jaffe", "--root", ".")
     assert done.returncode == 1
     assert "--protocol" in done.stderr
@@ -138,6 +141,11 @@ def test_audit_command(deepfer: Run, tmp_path: Path) -> None:
     done = deepfer("data", "audit", "folder", "--root", "own")
     assert "exact copies" in done.stdout
     assert "100.0%" in done.stdout
+
+
+def test_only_our_endings_make_a_name_a_copy() -> None:
+    assert original_id("a.png#turn+8-12") == "a.png"
+    assert original_id("shot#1.png") == "shot#1.png"
 
 
 @pytest.mark.realdata

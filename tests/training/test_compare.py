@@ -7,8 +7,9 @@ import pytest
 
 from conftest import Run
 from deepfer.bench.compare import compare, difference, write_comparison
-from deepfer.classify import Classifier
+from deepfer.classify import FLOAT_MODEL, Classifier
 from deepfer.data import open_dataset
+from small_copies import make_ckplus
 
 
 def test_differences() -> None:
@@ -44,6 +45,25 @@ def test_a_model_does_not_differ_from_itself(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") == 2
 
 
+def test_frames_and_images_left_out_are_told(deepfer: Run, tmp_path: Path) -> None:
+    make_ckplus(tmp_path)
+    options = ("--data", "ckplus", "--root", ".", "--split", "all")
+    deepfer("evaluate", *options, "--out", "one")
+    deepfer("compare", Path(FLOAT_MODEL), *options, "--out", "two")
+    for folder in ("one", "two"):
+        text = (tmp_path / folder / "table.md").read_text()
+        assert "left out: contempt, unknown to " in text
+        assert "left out: contempt, unknown to " in (tmp_path / folder / "report.html").read_text()
+    # of nine frames in three sequences, the interval is that of three
+    interval = [
+        (tmp_path / folder / "table.md").read_text().splitlines()[4].split("|")[4]
+        for folder in ("one", "two")
+    ]
+    assert interval[0] == interval[1]
+    low, high = (float(x) for x in interval[0].replace("%", "").split(" to "))
+    assert high - low > 40
+
+
 def test_compare_and_evaluate_from_the_command_line(deepfer: Run, tmp_path: Path) -> None:
     weights = Path(__file__).parents[2] / "src" / "deepfer" / "weights"
     done = deepfer("compare", weights / "deepfer_fast-fer2013.onnx", "--data", "drawn")
@@ -54,6 +74,15 @@ def test_compare_and_evaluate_from_the_command_line(deepfer: Run, tmp_path: Path
     assert done.returncode == 0, done.stderr
     for name in ("metrics.json", "predictions.csv", "report.html", "confusion_matrix.png"):
         assert (tmp_path / "one" / name).exists()
+    (tmp_path / "file").write_text("mine")
+    for command in (("evaluate",), ("compare", weights / "deepfer_fast-fer2013.onnx")):
+        done = deepfer(*command, "--data", "drawn", "--out", "file")
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert "--out file: cannot be written" in done.stderr
+    done = deepfer("evaluate", "--data", "drawn", "--fold", 1)
+    assert done.returncode == 2
+    assert "need --protocol" in done.stderr
     done = deepfer("compare", "nowhere.onnx", "--data", "drawn")
     assert done.returncode == 1
     assert "nowhere.onnx" in done.stderr

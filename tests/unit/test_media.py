@@ -109,6 +109,28 @@ def test_float_tiff_is_scaled() -> None:
     assert read_photo(data).tolist() == [[0, 128, 255]]
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([[0, np.nan, 1, np.inf]], np.float32), [[0, 0, 255, 0]]),
+        (np.array([[0, 255]], np.float32), [[0, 255]]),
+        (np.array([[0, 65535]], np.float32), [[0, 255]]),
+        (np.array([[0, 65535]], np.int32), [[0, 255]]),
+        (np.array([[0, 65536]], np.int32), None),
+        (np.array([[0, 1e9]], np.float32), None),
+    ],
+)
+def test_ranges_of_large_numbers(
+    tmp_path: Path, values: np.ndarray, expected: list[list[int]] | None
+) -> None:
+    PillowImage.fromarray(values).save(tmp_path / "a.tiff")
+    if expected is None:
+        with pytest.raises(InputError, match=r"a\.tiff: values up to .*; save it with 8 or 16"):
+            read_photo(tmp_path / "a.tiff")
+    else:
+        assert read_photo(tmp_path / "a.tiff").tolist() == expected
+
+
 def test_cmyk_becomes_rgb() -> None:
     data = encoded(PillowImage.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")
     red = read_photo(data)[0, 0]
@@ -181,6 +203,16 @@ class TestExpand:
             (tmp_path / name).touch()
         found = [name for _, name in expand(f"{tmp_path}/*.png")]
         assert found == ["a.png", "b.png"]
+
+    def test_a_link_to_nowhere_is_told_on_reading(self, tmp_path: Path) -> None:
+        (tmp_path / "a.png").symlink_to("gone.png")
+        ((path, _),) = expand(str(tmp_path))
+        with pytest.raises(InputError, match="no such file"):
+            read_photo(path)
+
+    def test_an_empty_path_is_no_folder(self) -> None:
+        with pytest.raises(InputError, match="an empty path"):
+            expand("")
 
     def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
         odd = tmp_path / "me[1].png"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -408,6 +409,44 @@ class TestCommand:
         again = deepfer(*command, "--resume")
         assert "a.mp4: done before" in again.stderr
         assert (tmp_path / "rows" / "b.csv").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (("a/clip.mp4", "b/clip.mp4", "--out", "b"), "would overwrite the original"),
+            (("a/clip.mp4", "b/clip.mp4", "--csv", "rows"), "is wanted of both a/clip.mp4 and b/"),
+            (("a/clip.mp4", "--csv", "r.csv", "--json", "r.csv"), "two options name one file"),
+        ],
+    )
+    def test_targets_that_clash_are_refused_before_any_work(
+        self,
+        deepfer: Run,
+        make_video: Make,
+        tmp_path: Path,
+        arguments: tuple[str, ...],
+        expected: str,
+    ) -> None:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            make_video(f"{folder}/clip.mp4", times=[0.0, 0.1])
+        before = {p: p.read_bytes() for p in tmp_path.rglob("*.mp4")}
+        done = deepfer("video", *arguments)
+        assert done.returncode == 1
+        assert expected in done.stderr
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+    def test_a_name_that_is_no_text(self, deepfer: Run, make_video: Make, tmp_path: Path) -> None:
+        odd = tmp_path / os.fsdecode(b"m\xfcller.mp4")
+        try:
+            make_video(times=[0.0, 0.1]).rename(odd)
+        except OSError:
+            pytest.skip("this file system takes no such name")
+        targets = ("--csv", "r.csv", "--json", "r.jsonl", "--parquet", "r.parquet")
+        done = deepfer("video", odd, *targets, "--summary", "s.png")
+        assert done.returncode == 0, done.stderr
+        rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
+        assert {row["source"] for row in rows} == {f"{tmp_path}/m\\xfcller.mp4"}
+        assert pq.read_table(tmp_path / "r.parquet")["source"][0].as_py() == rows[0]["source"]
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),

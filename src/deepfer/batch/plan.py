@@ -114,7 +114,7 @@ def _write_plan(source: str, folder: Path, options: Options, identity: dict[str,
     partitions = inputs = 0
     for group in _groups(_inputs(source), options.partition):
         target = _part(folder / "plan", partitions, "json")
-        write_text(target, json.dumps(group, ensure_ascii=False, indent=0) + "\n")
+        write_text(target, json.dumps(group, indent=0) + "\n")
         partitions += 1
         inputs += len(group)
     if not inputs:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from deepfer.batch.plan import VIDEO_SUFFIXES, Job
 from deepfer.errors import InputError
-from deepfer.files import replacing
+from deepfer.files import printable, replacing
 from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
 from deepfer.types import Prediction
@@ -56,7 +56,7 @@ class Worker:
                     raise result
                 faces += _photo_rows(result) if isinstance(result, Prediction) else result
             except InputError as error:
-                errors.append((source, str(error)))
+                errors.append((printable(source), printable(str(error))))
         # faces last: its name says that the partition is done
         _write(errors, _ERRORS, self.job.target("errors", partition))
         _write(faces, self._schema, target)
@@ -71,7 +71,7 @@ def _photo_rows(prediction: Prediction) -> list[list[Any]]:
     """Return rows like those of videos; without frame, time and smoothed probabilities."""
     return [
         [
-            prediction.source,
+            printable(prediction.source),
             None,
             None,
             i,

@@ -93,7 +93,7 @@ def write_comparison(
         lines.append(_line(result, first if several else None, groups))
     title = f"{first.data}, data {first.fingerprint}"
     columns = _COLUMNS if several else _COLUMNS[: len(lines[0])]
-    return write_page(folder, title, columns, lines, sections)
+    return write_page(folder, title, columns, lines, sections, notes=first.notes)
 
 
 def difference(

@@ -18,18 +18,26 @@ Line = Sequence[str]
 
 
 def write_page(
-    folder: Path, title: str, columns: Line, lines: Sequence[Line], sections: Sequence[str]
+    folder: Path,
+    title: str,
+    columns: Line,
+    lines: Sequence[Line],
+    sections: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
 ) -> str:
     """Write ``table.csv``, ``table.md`` and the self-contained ``report.html``.
+
+    Notes stand below the table, in the latter two.
 
     Returns:
         The content of ``table.md``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = f"# {title}\n\n{_markdown(columns, lines)}"
+    text = f"# {title}\n\n{_markdown(columns, lines)}" + "".join(f"\n{note}\n" for note in notes)
     write_text(folder / "table.csv", csv_text([columns, *lines]))
     write_text(folder / "table.md", text)
-    write_text(folder / "report.html", _page(title, columns, lines, sections))
+    write_text(folder / "report.html", _page(title, columns, lines, sections, notes))
     return text
 
 
@@ -117,7 +125,13 @@ th,td{border-color:#3a3d44}img{background:#fff}}
 """
 
 
-def _page(title: str, columns: Line, lines: Sequence[Line], sections: Sequence[str]) -> str:
+def _page(
+    title: str,
+    columns: Line,
+    lines: Sequence[Line],
+    sections: Sequence[str],
+    notes: Sequence[str],
+) -> str:
     def row(cells: Line, tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
 
@@ -127,5 +141,6 @@ def _page(title: str, columns: Line, lines: Sequence[Line], sections: Sequence[s
         '<meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
         f"<h1>{html.escape(title)}</h1><div class=wide><table>{body}</table></div>"
+        f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
         f"{''.join(sections)}</body></html>\n"
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from deepfer import __version__
-from deepfer.cli.console import PARTIAL, answer, failures, progress, tell
+from deepfer.cli.console import PARTIAL, answer, failures, progress, results_folder, tell
 from deepfer.cli.data import app as data_app
 from deepfer.cli.options import Detect, DetectSize, MinFace, MinScore, ModelFile, Root
 from deepfer.cli.service import live, serve
@@ -136,7 +136,7 @@ def video(
 
     With several videos the targets are folders with one file per video.
     """
-    from deepfer.cli.video import Request, process, seconds
+    from deepfer.cli.video import Request, process, requests, seconds
     from deepfer.pipeline import Recognizer
 
     stop = None if end is None else seconds(end)
@@ -157,10 +157,10 @@ def video(
         smoothing=smoothing,
         search_every=seconds(search_every),
     )
+    planned = requests(videos, wanted)
     recognizer = Recognizer(model, min_score=min_score, detect_size=detect_size)
     failed = 0
-    for path in videos:
-        own = wanted.of(path, several=len(videos) > 1)
+    for path, own in zip(videos, planned, strict=True):
         if resume and own.targets and all(target.exists() for target in own.targets):
             tell(f"{path}: done before")
             continue
@@ -280,6 +280,7 @@ def explain(
         raise typer.BadParameter("--target, --json and --no-detect are for photos")
     if paths and (root or split or detected):
         raise typer.BadParameter("--root, --split and --detected are for --dataset")
+    results_folder(out)
     if dataset is not None:
         from deepfer.data import open_dataset
 
@@ -303,8 +304,8 @@ def explain(
         return
     recognizer = Recognizer(model, detect=detect)
     request = Request(method, target, settings, json, out)
-    done, failed = explain_photos(paths or [], recognizer, request)
-    if done:
+    done, failed, pictures = explain_photos(paths or [], recognizer, request)
+    if pictures:
         tell(f"pictures are in {out}")
     if failed:
         raise typer.Exit(PARTIAL if done else 1)

@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
 from PIL import Image as PillowImage
 
-from deepfer.errors import DeepferError, MissingExtraError
+from deepfer.errors import DeepferError, InputError, MissingExtraError
 
 PARTIAL, INTERRUPTED = 3, 130
 
@@ -42,6 +44,23 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         console=console, transient=True, redirect_stdout=False, redirect_stderr=False
     ) as bar:
         yield from bar.track(items, total=total, description=what)
+
+
+def results_folder(folder: Path) -> Path:
+    """Make a folder for results, before the work whose results it shall hold.
+
+    Raises:
+        InputError: It cannot be made, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--out {folder}: cannot be written ({error.strerror}); name another folder"
+        ) from None
+    return folder
 
 
 @contextmanager

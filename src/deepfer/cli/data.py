@@ -110,13 +110,20 @@ def audit(
     """Report copies, near copies, subjects and sequences that stand on both sides of a split."""
     from deepfer.data import open_dataset
     from deepfer.data.audit import audit as run_audit
-    from deepfer.data.protocols import find_protocol
+    from deepfer.data.protocols import find_protocol, list_protocols
     from deepfer.errors import InputError
 
     if protocol is None:
+        if write is not None or fold or split_seed:
+            raise typer.BadParameter("--write, --fold and --split-seed need --protocol")
         dataset = open_dataset(name, root)
         if len(dataset.splits) < 2:
-            raise InputError(f"{name} has no splits of its own; choose one with --protocol")
+            advice = (
+                "choose one with --protocol"
+                if list_protocols(name)
+                else f"give it some as `deepfer data info {name}` says"
+            )
+            raise InputError(f"{name} has no splits of its own; {advice}")
         sides = {split: dataset.load(split) for split in dataset.splits}
     else:
         split = find_protocol(name, protocol).split(root, seed=split_seed, fold=fold)

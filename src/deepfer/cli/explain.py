@@ -53,9 +53,11 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def explain_photos(paths: list[str], recognizer: Recognizer, request: Request) -> tuple[int, int]:
-    """Explain every face of the photos; return how many photos were done and how many failed."""
-    done = 0
+def explain_photos(
+    paths: list[str], recognizer: Recognizer, request: Request
+) -> tuple[int, int, int]:
+    """Explain every face of the photos; return how many photos were done and failed, and faces."""
+    done = drawn = 0
     inputs, failed = expand_all(paths)
     pictures = AnnotatedCopies(request.out, inputs, png=True)
     detector = FaceDetector()
@@ -84,10 +86,11 @@ def explain_photos(paths: list[str], recognizer: Recognizer, request: Request) -
             )
             shares = region_shares(explanation.evidence, regions)
             pictures.save(position, draw(explanation, shares), f"-face{i}")
+            drawn += 1
             show = _json if request.as_json else _line
             answer(show(prediction, i, face.face, explanation, shares))
         done += 1
-    return done, failed
+    return done, failed, drawn
 
 
 def explain_dataset(

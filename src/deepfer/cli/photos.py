@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 from PIL import Image as PillowImage
 
-from deepfer.cli.console import tell
+from deepfer.cli.console import results_folder, tell
 from deepfer.errors import InputError
 from deepfer.files import write_bytes
 from deepfer.media import Source, expand, read_photo
@@ -50,10 +50,7 @@ class AnnotatedCopies:
     def __init__(
         self, folder: Path, inputs: Sequence[tuple[str, str]], *, png: bool = False
     ) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--out {folder}: cannot make this folder ({error})") from None
+        results_folder(folder)
         originals = {Path(path).resolve() for path, _ in inputs}
         taken: set[str] = set()
         self._targets = []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from deepfer.cli.console import answer, tell
+from deepfer.cli.console import answer, results_folder, tell
 from deepfer.cli.options import (
     Data,
     ExcludeFaults,
@@ -37,6 +37,8 @@ def _side(
 
     dataset = open_dataset(data, root, **({"exclude_faults": True} if exclude_faults else {}))
     if protocol is None:
+        if fold or split_seed:
+            raise typer.BadParameter("--fold and --split-seed need --protocol")
         return dataset, dataset.load(split), f"{data} {split}"
     if exclude_faults:
         raise typer.BadParameter("a protocol decides what is excluded")
@@ -69,7 +71,12 @@ def evaluate(
 
     classifier = Classifier(model)
     dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
-    result = (run.evaluate_detected if detected else run.evaluate)(classifier, images, data=what)
+    if out is not None:
+        results_folder(out)
+    if detected:
+        result = run.evaluate_detected(classifier, images, data=f"{what}, through detection")
+    else:
+        result = run.evaluate(classifier, images, data=what)
     if isinstance(dataset, Fer2013) and protocol is None and not detected:
         run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))
@@ -81,7 +88,7 @@ def evaluate(
         result.write(out)
         tell(f"wrote {out}; the eval extra adds a report: pip install 'deepfer[eval]'")
     else:
-        write_comparison([result], out)
+        write_comparison([result], out, sequences=result.sequences_in(images))
         tell(f"wrote {out}/report.html and what it shows as files")
 
 
@@ -107,10 +114,9 @@ def compare(
 
     classifiers = [Classifier(path) for path in ([None, *models] if len(models) == 1 else models)]
     _, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
-    folder = out or Path("results") / "compare"
+    folder = results_folder(out or Path("results") / "compare")
     results = run_comparison(classifiers, images, data=what)
-    kept = dict(zip(images.ids, images.sequences or (), strict=False))
-    sequences = [kept[name] for name in results[0].ids] if kept else None
+    sequences = results[0].sequences_in(images)
     answer(write_comparison(results, folder, sequences=sequences).rstrip())
     tell(f"wrote {folder}/report.html, table.md, table.csv and a folder per model")
 
@@ -142,7 +148,7 @@ def judge(
     chosen = correct_faces(classifier, images, per_expression=per_expression)
     truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
     faces = images.take(chosen)
-    folder = out or Path("results") / "judge"
+    folder = results_folder(out or Path("results") / "judge")
     table = run_judge(
         classifier,
         to_pixels(faces.images, classifier.info.input),
@@ -180,7 +186,7 @@ def bench(
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
-    results = out or Path("results") / content.name
+    results = results_folder(out or Path("results") / content.name)
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")

@@ -3,6 +3,7 @@
 import math
 import re
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,6 +61,32 @@ class Request:
         out = None if self.out is None else self.out / f"{source.stem}{_copy_suffix(source)}"
         summary = None if self.summary is None else self.summary / f"{source.stem}.png"
         return replace(self, tables=tables, out=out, summary=summary)
+
+
+def requests(videos: Sequence[Path], request: Request) -> list[Request]:
+    """Return what is wanted of each video, every target a file of its own.
+
+    Raises:
+        InputError: A target is wanted twice, or would overwrite a video. Nothing is written yet.
+    """
+    originals = {video.resolve() for video in videos}
+    wanted_of: dict[str, Path] = {}
+    found = []
+    for video in videos:
+        own = request.of(video, several=len(videos) > 1)
+        for target in own.targets:
+            if target.resolve() in originals:
+                raise InputError(f"{target}: would overwrite the original; choose another name")
+            other = wanted_of.setdefault(str(target.resolve()).casefold(), video)
+            if other is not video:
+                raise InputError(
+                    f"{target}: is wanted of both {other} and {video}; rename one of them, or "
+                    "give each a command of its own"
+                )
+        if len({target.resolve() for target in own.targets}) < len(own.targets):
+            raise InputError(f"{video}: two options name one file; give each its own")
+        found.append(own)
+    return found
 
 
 def seconds(text: str) -> float:

@@ -180,13 +180,12 @@ def csv_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the cells by column name of a CSV file's rows.
 
-    Blank lines are passed over, names and cells stripped, missing cells empty.
+    Lines without content are passed over, names and cells stripped, missing cells empty.
 
     Raises:
-        DataError: The first line does not name the required columns, or the file is no UTF-8
-            text or no CSV; names the line.
+        DataError: The first line does not name the required columns, or names one twice, or the
+            file is no UTF-8 text or no CSV; names the line.
     """
-    line = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -196,15 +195,35 @@ def csv_rows(
                     f"{name}: {path}: line 1: expected the columns {', '.join(required)}, found "
                     f"{', '.join(header)[:80] or 'nothing'}; get the file again or add a header"
                 )
+            if twice := [column for column in required if header.count(column) > 1]:
+                raise DataError(f"{name}: {path}: line 1: names {twice[0]!r} twice; drop one")
             for row in reader:
-                line = reader.line_num
-                if row:
-                    cells = [cell.strip() for cell in row]
-                    yield line, dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
-    except (UnicodeDecodeError, csv.Error) as error:
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    yield (
+                        reader.line_num,
+                        dict.fromkeys(header, "") | dict(zip(header, cells, strict=False)),
+                    )
+    except UnicodeDecodeError:
         raise DataError(
-            f"{name}: {path}: line {line + 1}: not CSV text ({error}); get the file again"
+            f"{name}: {path}: line {_undecodable(path)}: not UTF-8 text; save it as CSV in UTF-8, "
+            "or get the file again"
         ) from None
+    except csv.Error as error:
+        raise DataError(
+            f"{name}: {path}: line {reader.line_num}: not CSV text ({error}); get the file again"
+        ) from None
+
+
+def _undecodable(path: Path) -> int:
+    """Return the number of the first line that is no UTF-8; readers decode ahead in blocks."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def find_file(root: Path, candidates: Sequence[str], info: DatasetInfo) -> Path:

@@ -5,6 +5,7 @@ copies of one photo stand on different sides. Augmentation while training is ano
 lives in `training.augment`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -63,10 +64,12 @@ CHANGES: dict[str, Callable[[Image], Image]] = {
 """Seven changes, since the study applies 'seven data augmentation strategies' to JAFFE and names
 none of them."""
 
+_COPY = re.compile(rf"#({'|'.join(map(re.escape, CHANGES))})-\d+$")
+
 
 def original_id(name: str) -> str:
     """Return the id of the image that a copy was made of, or of the image itself."""
-    return name.partition("#")[0]
+    return _COPY.sub("", name)
 
 
 def add_copies(images: ImageSet, chosen: Sequence[tuple[int, str]]) -> ImageSet:

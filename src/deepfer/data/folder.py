@@ -16,6 +16,7 @@ from deepfer.data.base import (
 from deepfer.data.images import class_files, in_order, read_set
 from deepfer.errors import DataError
 from deepfer.labels import Expression
+from deepfer.media import IMAGE_SUFFIXES
 
 _SYNONYMS = {
     "anger": Expression.ANGRY,
@@ -27,6 +28,13 @@ _SYNONYMS = {
     "fearful": Expression.FEAR,
 }
 _LABELS = {**{str(e): e for e in Expression}, **_SYNONYMS}
+_SPLIT_NAMES = {
+    **{split: split for split in SPLITS},
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+}
 
 
 class Folder:
@@ -38,7 +46,10 @@ class Folder:
         source="you",
         licence="yours",
         citation="-",
-        layout=("<expression>/*.png or *.jpg, or", "train|val|test/<expression>/*.png or *.jpg"),
+        layout=(
+            "<expression>/*.png or *.jpg, or train|val|test/<expression>/*.png or *.jpg",
+            "case does not matter; training, valid, validation and testing are understood",
+        ),
         labels=_LABELS,
     )
     splits: tuple[str, ...] = (*SPLITS, "all")
@@ -47,25 +58,57 @@ class Folder:
         if not root.is_dir():
             raise missing(root, self.info)
         self.root = root
-        parts = tuple(split for split in SPLITS if (root / split).is_dir())
-        self.splits = parts or ("all",)
+        self._folders = self._split_folders() or {"all": root}
+        self.splits = tuple(split for split in (*SPLITS, "all") if split in self._folders)
 
     def load(self, split: str) -> ImageSet:
         """Read one split; see `Dataset.load`."""
         require_split(self, split)
         parts = {
-            part: class_files(
-                self.root if part == "all" else self.root / part, self.info.labels, self.info.name
-            )
-            for part in self.splits
+            part: class_files(folder, self.info.labels, self.info.name)
+            for part, folder in self._folders.items()
         }
+        if not parts[split]:
+            raise DataError(
+                f"folder: no images below {self._folders[split]}; see `deepfer data info folder`"
+            )
         # one label order for all splits, whichever expressions a split lacks
         expressions = in_order(e for files in parts.values() for _, e in files)
         return read_set(parts[split], root=self.root, name=self.info.name, expressions=expressions)
 
     def faults(self) -> Iterator[Finding]:
-        """Nothing beyond what every check looks at."""
-        yield from ()
+        """Look for files that are not read, as their names do not end like an image's."""
+        others = [
+            path
+            for folder in self._folders.values()
+            for path in sorted(folder.glob("*/*"))
+            if path.is_file() and path.name[0] != "." and path.suffix.lower() not in IMAGE_SUFFIXES
+        ]
+        example = f", such as {others[0].relative_to(self.root)}" if others else ""
+        yield Finding("files that are no images", f"{len(others)}{example}")
+
+    def _split_folders(self) -> dict[str, Path]:
+        """Return the folders of splits; with any of them, every other folder is an error."""
+        found: dict[str, Path] = {}
+        others = []
+        for folder in sorted(
+            p for p in self.root.iterdir() if p.is_dir() and p.name[0] not in "._"
+        ):
+            split = _SPLIT_NAMES.get(folder.name.casefold())
+            if split is None:
+                others.append(folder.name)
+            elif split in found:
+                raise DataError(
+                    f"folder: {found[split]} and {folder.name} are both {split}; join them"
+                )
+            else:
+                found[split] = folder
+        if found and others:
+            raise DataError(
+                f"folder: {self.root / others[0]} stands beside {', '.join(found)} but is none of "
+                "train, val and test; rename it, or move it away"
+            )
+        return found
 
 
 class Manifest:

@@ -23,7 +23,8 @@ def read_image(path: Path, name: str) -> Image:
     try:
         return read_photo(path)
     except InputError as error:
-        raise DataError(f"{name}: {error}, or delete it") from None
+        remedy = ", or delete it" if path.is_file() else ""
+        raise DataError(f"{name}: {error}{remedy}") from None
 
 
 def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
@@ -78,7 +79,8 @@ def class_files(
     """List ``root/<label>/*``, sorted; folder names are matched without regard to case.
 
     Raises:
-        DataError: A folder's name is no label of the data set.
+        DataError: A folder's name is no label of the data set, or it holds folders, or files
+            but no images.
     """
     folded = {label.casefold(): expression for label, expression in labels.items()}
     files: list[tuple[Path, Expression]] = []
@@ -88,7 +90,19 @@ def class_files(
                 f"{name}: {folder} is not named after an expression; "
                 f"rename it to one of {', '.join(labels)}"
             )
-        files += [(path, folded[folder.name.casefold()]) for path in image_files(folder)]
+        images = image_files(folder)
+        for other in folder.iterdir():
+            if other.is_dir() and other.name[0] not in "._":
+                raise DataError(
+                    f"{name}: {other} is a folder inside {folder.name}; move its images up, or "
+                    "list them in a manifest"
+                )
+            if not images and other.name[0] != ".":
+                raise DataError(
+                    f"{name}: {folder} holds no images, but {other.name}; "
+                    f"images end in {' '.join(sorted(IMAGE_SUFFIXES))}"
+                )
+        files += [(path, folded[folder.name.casefold()]) for path in images]
     return files
 
 

@@ -29,7 +29,7 @@ from deepfer.data.divide import (
 )
 from deepfer.data.images import stack
 from deepfer.detect import FaceDetector
-from deepfer.errors import DataError, UnknownNameError
+from deepfer.errors import DataError, InputError, UnknownNameError
 from deepfer.files import write_text
 
 _CROP = 128  # pixels of JAFFE's face crops
@@ -121,9 +121,12 @@ def find_protocol(dataset: str, name: str) -> Protocol:
     """Return one protocol.
 
     Raises:
-        UnknownNameError: The data set has no protocol of this name.
+        InputError: The data set has no protocols.
+        UnknownNameError: It has none of this name.
     """
     found = {p.name: p for p in list_protocols(dataset)}
+    if not found:
+        raise InputError(f"{dataset} has no protocols; leave --protocol out")
     if name not in found:
         raise UnknownNameError(f"protocol of {dataset}", name, tuple(found))
     return found[name]

@@ -65,6 +65,20 @@ class Evaluation:
         """(K, K) counts, rows true, columns predicted."""
         return metrics.confusion_matrix(self.true, self.predicted, len(self.labels))
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know: images that are not in them."""
+        left_out = [f"{name}: {n} images" for name, n in self.counts.items() if "left out" in name]
+        found = self.figures.get("found")
+        return left_out if found is None else [f"faces found: {found:.1%}", *left_out]
+
+    def sequences_in(self, images: ImageSet) -> list[str] | None:
+        """Return the sequence of each image classified, or None where `images` has none."""
+        if images.sequences is None:
+            return None
+        kept = dict(zip(images.ids, images.sequences, strict=True))
+        return [kept[name] for name in self.ids]
+
     def to_json(self) -> dict[str, Any]:
         """Return everything but the single predictions, JSON-ready."""
         recall, precision, f1 = (

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepfer.errors import InputError
-from deepfer.files import replacing
+from deepfer.files import printable, replacing
 from deepfer.labels import Expression
 from deepfer.report import SCHEMA
 from deepfer.video.analysis import FrameFaces
@@ -65,7 +65,7 @@ def rows(source: str, found: FrameFaces) -> Iterator[list[Any]]:
     for face in found.faces:
         raw = face.result.probabilities
         yield [
-            source,
+            printable(source),
             found.frame.number,
             round(found.frame.time, 6),
             face.id,
@@ -110,7 +110,7 @@ def _json_lines(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
         def write(source: str, found: FrameFaces) -> None:
             content = {
                 "schema": SCHEMA,
-                "source": source,
+                "source": printable(source),
                 "frame": found.frame.number,
                 "time_s": round(found.frame.time, 6),
                 "faces": [

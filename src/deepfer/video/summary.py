@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from deepfer.files import printable
 from deepfer.labels import Expression
 from deepfer.render import COLORS
 from deepfer.video.analysis import FrameFaces
@@ -51,7 +52,7 @@ class Summary:
         """Return a PNG: a band per person over time, and bars of their shares."""
         shares = dict(list(self.shares().items())[:_PEOPLE])
         figure = Figure(figsize=(11, 1.4 + 1.5 * max(1, len(shares))), layout="constrained")
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(printable(title), fontsize=11)
         if not shares:
             figure.text(0.5, 0.5, "no face", ha="center")
         panels = figure.subplots(
