@@ -237,7 +237,7 @@ class TestBadInput:
         (tmp_path / "out").touch()
         done = deepfer("predict", astronaut, "--out", "out")
         assert done.returncode == 1
-        one_line_error(done, "cannot make this folder")
+        one_line_error(done, "cannot be written")
 
 
 class TestModelFiles:
