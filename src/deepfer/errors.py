@@ -5,6 +5,7 @@
     ├── DataError           a data set that is missing, damaged or mislabelled
     ├── ModelFileError      a model file that is missing, damaged or incompatible
     ├── RecipeError         a training recipe with mistakes; lists all of them
+    ├── DivergedError       a training whose loss is no longer a number
     ├── CheckpointError     a run folder that cannot be resumed or exported
     ├── UnknownNameError    a model, data set or recipe name that is not in the table
     └── MissingExtraError   an optional part of the package is not installed
@@ -31,6 +32,10 @@ class ModelFileError(DeepferError):
 
 class RecipeError(DeepferError):
     """A recipe has mistakes; the message lists all of them, one per line."""
+
+
+class DivergedError(DeepferError):
+    """A training's loss is no longer a number."""
 
 
 class CheckpointError(DeepferError):

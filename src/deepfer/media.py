@@ -101,6 +101,10 @@ def decode_photo(
         InputError: The file is missing, empty, no image, cut short or too large, or its values
             are of more than 16 bits.
     """
+    if not isinstance(source, str | Path | bytes | PillowImage.Image | np.ndarray):
+        raise InputError(
+            f"expected a path, bytes, a Pillow image or uint8 pixels, got {type(source).__name__}"
+        )
     if isinstance(source, np.ndarray):
         pixels = _checked_array(source)
         return Photo(pixels, pixels.shape[1], pixels.shape[0], 1)

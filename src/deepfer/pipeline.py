@@ -64,6 +64,7 @@ class Recognizer:
 
     Raises:
         ModelFileError: The model file cannot be used.
+        InputError: A number is out of range.
 
     Example:
         >>> from deepfer import Recognizer
@@ -82,6 +83,11 @@ class Recognizer:
         detect_size: int = 640,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
+        if not 0 <= min_score <= 1 or detect_size < 1:
+            raise InputError(
+                f"min_score {min_score}, detect_size {detect_size}: expected 0 to 1, and a size in "
+                "pixels"
+            )
         self.classifier = Classifier(None if model is None else Path(model))
         self.find: Callable[[Image], list[Face]] = (
             FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture

@@ -1,6 +1,11 @@
 """ONNX Runtime sessions, opened one way: one thread each, quiet, with one-line errors."""
 
+import os
 from pathlib import Path
+
+# without this, importing it writes a device id and a log of events for its makers to the user's
+# cache folder; nothing here may be collected
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer.batch.engines import run
 from deepfer.batch.plan import Options, plan
+from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
 from deepfer.errors import InputError
 
 
@@ -72,6 +74,98 @@ class TestPlan:
         (tmp_path / "full" / "thesis.txt").write_text("mine")
         with pytest.raises(InputError, match="is not empty"):
             plan(str(ROOT / "examples"), tmp_path / "full", Options())
+
+    def test_what_is_not_a_jobs_is_left_alone(self, photos: Path, tmp_path: Path) -> None:
+        (tmp_path / "mine" / "plan").mkdir(parents=True)
+        (tmp_path / "mine" / "plan" / "notes.txt").write_text("mine")
+        with pytest.raises(InputError, match="is not empty"):
+            plan(str(photos), tmp_path / "mine", Options())
+        assert (tmp_path / "mine" / "plan" / "notes.txt").exists()
+
+    @pytest.mark.parametrize("left", [(".plan.partial/part-000000.json",), ("plan", "faces/")])
+    def test_a_planning_that_was_killed(
+        self, photos: Path, tmp_path: Path, left: tuple[str, ...]
+    ) -> None:
+        whole = plan(str(photos), tmp_path / "whole", Options(partition=5))
+        for name in left:
+            if name == "plan":
+                shutil.copytree(tmp_path / "whole" / "plan", tmp_path / "job" / "plan")
+            elif name.endswith("/"):
+                (tmp_path / "job" / name).mkdir()
+            else:
+                (tmp_path / "job" / name).parent.mkdir(parents=True)
+                (tmp_path / "job" / name).write_text("[")
+        job = plan(str(photos), tmp_path / "job", Options(partition=5))
+        assert (job.inputs, job.partitions) == (whole.inputs, whole.partitions)
+        assert {p.name for p in job.folder.iterdir()} == {"plan", "faces", "errors", "job.json"}
+
+    @pytest.mark.parametrize(
+        ("name", "content", "expected"),
+        [
+            ("list.csv", b"id,path\n1,a.png\n2\n", "row 2 holds no path"),
+            ("list.csv", b"path\na.png\n \n", "row 2 holds no path"),
+            ("list.csv", b"path\n\xff\xfe.png\n", "not CSV text"),
+            ("list.parquet", b"", "not a readable Parquet file"),
+            ("list.parquet", b"PAR1 no such thing PAR1", "not a readable Parquet file"),
+        ],
+    )
+    def test_bad_lists(self, tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=expected):
+            plan(str(tmp_path / name), tmp_path / "job", Options())
+        assert not (tmp_path / "job").exists()
+
+    @pytest.mark.parametrize("values", [["a.png", None], [1, 2], [["a.png"]]])
+    def test_lists_of_what_is_no_text(self, tmp_path: Path, values: list[object]) -> None:
+        pq.write_table(pa.table({"path": values}), tmp_path / "list.parquet")
+        with pytest.raises(InputError, match=r"row \d holds no path"):
+            plan(str(tmp_path / "list.parquet"), tmp_path / "job", Options())
+
+    @pytest.mark.parametrize("content", ["", "{}", '{"partitions": 3}'])
+    def test_a_damaged_job(self, photos: Path, tmp_path: Path, content: str) -> None:
+        plan(str(photos), tmp_path / "job", Options())
+        (tmp_path / "job" / "job.json").write_text(content)
+        with pytest.raises(InputError, match=r"job\.json: missing or damaged"):
+            plan(str(photos), tmp_path / "job", Options())
+
+    def test_another_model_behind_the_same_name(self, photos: Path, tmp_path: Path) -> None:
+        own = tmp_path / "own.onnx"
+        shutil.copyfile(FLOAT_MODEL, own)
+        plan(str(photos), tmp_path / "job", Options(model=str(own)))
+        shutil.copyfile(DEFAULT_MODEL, own)
+        with pytest.raises(InputError, match="other inputs or options"):
+            plan(str(photos), tmp_path / "job", Options(model=str(own)))
+
+
+def test_damaged_results_are_named(photos: Path, tmp_path: Path) -> None:
+    job = plan(str(photos), tmp_path / "job", Options())
+    job.target("errors", 0).write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"part-000000\.parquet: damaged; delete it"):
+        job.count("errors")
+
+
+@pytest.mark.slow
+def test_two_interruptions_end_it(photos: Path, tmp_path: Path) -> None:
+    for i in range(12, 400):
+        shutil.copyfile(photos / "00.png", photos / f"{i:03}.png")
+    command = [sys.executable, "-m", "deepfer", "batch", str(photos), "job"]
+    process = subprocess.Popen(
+        [*command, "--workers", "1", "--partition", "100"],
+        cwd=tmp_path,
+        start_new_session=True,  # Ctrl-C reaches the whole group
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "job" / "job.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(2.5)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.3)
+        assert process.wait(timeout=60) != 0
+    finally:
+        process.kill()
 
 
 def test_a_name_that_is_no_text(deepfer: Run, photos: Path, tmp_path: Path) -> None:

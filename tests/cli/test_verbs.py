@@ -221,6 +221,16 @@ def test_explain_with_bad_options(
     assert "Traceback" not in done.stderr
 
 
+def test_explain_looks_at_its_options_before_any_face(deepfer: Run, tmp_path: Path) -> None:
+    PillowImage.new("L", (64, 64), 90).save(tmp_path / "nobody.png")
+    for option in (("--method", "gradcam"), ("--target", "joy")):
+        done = deepfer("explain", "nobody.png", *option)
+        assert done.returncode == 1
+        assert "known: " in done.stderr
+    done = deepfer("explain", "nobody.png", "--out", "empty")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("more", [(), ("--detected",)])
 def test_explain_a_data_set(deepfer: Run, tmp_path: Path, more: tuple[str, ...]) -> None:
     options = ("--per-expression", "1", "--set", "stride=8", "--out", "means", *more)

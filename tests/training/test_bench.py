@@ -11,7 +11,7 @@ import pytest
 from conftest import Run
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
-from deepfer.bench.run import equal_classes, run_cell
+from deepfer.bench.run import equal_classes, require_sources, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
@@ -78,6 +78,24 @@ def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path)
     path.write_text(path.read_text().replace('"pixels-1nn"', '"another"'))
     with pytest.raises(CheckpointError, match="another recipe"):
         run_cell(table, floor, root=None, results=tmp_path)
+    path.write_text("")
+    with pytest.raises(CheckpointError, match=r"metrics\.json: damaged; delete it"):
+        run_cell(table, floor, root=None, results=tmp_path)
+
+
+def test_what_rows_name_is_looked_for_before_any_work(table: Table) -> None:
+    row = Row(method="m", protocol="random", floor="chance")
+    with pytest.raises(UnknownNameError, match="unknown floor 'chance'"):
+        require_sources(table, [table.rows[0], row])
+
+
+def test_a_table_needs_rows_on_a_data_set(tmp_path: Path) -> None:
+    (tmp_path / "none.toml").write_text('title = "t"\ndataset = "drawn"\nrows = []\n')
+    with pytest.raises(RecipeError, match="rows: "):
+        load_table(str(tmp_path / "none.toml"))
+    (tmp_path / "other.toml").write_text(TABLE.replace('"drawn"', '"nope"', 1))
+    with pytest.raises(UnknownNameError, match="unknown data set 'nope'"):
+        load_table(str(tmp_path / "other.toml"))
 
 
 def test_a_row_cannot_change_what_is_tested(table: Table) -> None:

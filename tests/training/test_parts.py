@@ -1,5 +1,7 @@
 """Recipes, augmentation, losses, optimisers and schedules."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from deepfer.metrics import log_loss
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.preprocess import normalize, to_pixels
-from deepfer.recipes import list_recipes
+from deepfer.recipes import list_recipes, recipe_text
 from deepfer.training.augment import augment, mixup
 from deepfer.training.batches import TensorSet
 from deepfer.training.export import fit_temperature
@@ -70,6 +72,28 @@ class TestRecipe:
         own = ["init=run/x", "freeze=['convolutions', 'attention']", f"reset=['{reset}']"]
         with pytest.raises(RecipeError, match=f"'attention' would stay random.*'{reset}'"):
             load_recipe("drawn_deepfer_fast", own)
+
+    @pytest.mark.parametrize(
+        ("override", "expected"),
+        [
+            ("optimizer.lr=inf", "optimizer.lr: Input should be"),
+            ("optimizer.lr=nan", "optimizer.lr: Input should be"),
+            ("loss.dense_penalty=inf", "loss.dense_penalty: Input should be"),
+            ("optimizer.betas=[1.0, 0.9]", "optimizer.betas.0: Input should be less than 1"),
+            ("seed=99999999999999999999", "seed: "),
+            ("distill.weight=0.5", "distill: needs both"),
+            ("distill.teachers=['runs/x']", "distill: needs both"),
+            ("saliency.stride=17", "saliency.stride: 17 is more than the patch of 16"),
+        ],
+    )
+    def test_values_that_cannot_be_meant(self, override: str, expected: str) -> None:
+        with pytest.raises(RecipeError, match=expected):
+            load_recipe("drawn_deep_emotion", [override])
+
+    def test_a_byte_order_mark_is_forgiven(self, tmp_path: Path) -> None:
+        text = recipe_text("drawn_deep_emotion")
+        (tmp_path / "own.toml").write_text(text, encoding="utf-8-sig")
+        assert load_recipe(str(tmp_path / "own.toml")) == load_recipe("drawn_deep_emotion")
 
     def test_no_toml(self, tmp_path: object) -> None:
         with pytest.raises(RecipeError, match="cannot read"):

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from deepfer.errors import CheckpointError, DataError, RecipeError
+from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
 from deepfer.training import checkpoint
 from deepfer.training.average import average
 from deepfer.training.loop import train
@@ -82,6 +83,45 @@ def test_a_finished_run_resumes_to_nothing(recipe: Recipe, tmp_path: Path) -> No
     before = (tmp_path / checkpoint.LAST).read_bytes()
     assert train(recipe, root=None, run=tmp_path, resume=True) == best
     assert (tmp_path / checkpoint.LAST).read_bytes() == before
+
+
+def test_finished_weights_are_never_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    """As in the folder of an average, or of a table's cell: weights without a state."""
+    run = tmp_path / "run"
+    train(recipe, root=None, run=run)
+    (run / "last.safetensors").unlink()
+    before = (run / "best.safetensors").read_bytes()
+    for own, resume in ((recipe, False), (replace(recipe, seed=99), True)):
+        with pytest.raises(CheckpointError, match="holds weights and nothing to go on from"):
+            train(own, root=None, run=run, resume=resume)
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_lost_weights_are_told_before_any_work(
+    recipe: Recipe, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    train(recipe, root=None, run=tmp_path)
+    damage(tmp_path / "best.safetensors")
+    with pytest.raises(CheckpointError, match=r"best\.safetensors is missing or damaged"):
+        train(recipe, root=None, run=tmp_path, resume=True)
+
+
+def test_a_diverged_training_is_no_success(recipe: Recipe, tmp_path: Path) -> None:
+    wild = replace(recipe, optimizer=Optimizer(name="sgd", lr=1e6))
+    with pytest.raises(
+        DivergedError, match=r"epoch \d: the loss is .*(nan|inf).*; lower optimizer"
+    ):
+        train(wild, root=None, run=tmp_path)
+
+
+def test_others_may_read_the_weights(recipe: Recipe, tmp_path: Path) -> None:
+    train(recipe, root=None, run=tmp_path)
+    modes = {
+        (tmp_path / n).stat().st_mode
+        for n in ("recipe.json", "best.safetensors", "last.safetensors")
+    }
+    assert len(modes) == 1
 
 
 def test_learning_happens(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_spaces() -> None:
         "a={x = 1}",
         "a=2..1",
         "a=0..1 log",
+        "a=[2020-01-01]",
         "a=x..y",
         "a=[1",
         "a=[]",
@@ -94,6 +95,23 @@ def test_choices_are_tried_in_full_and_a_stopped_one_again(
 
 
 @pytest.mark.slow
+def test_a_trial_that_diverges_is_pruned(tmp_path: Path) -> None:
+    plan = Search(
+        "drawn_deep_emotion",
+        (*SMALL, "optimizer.name=sgd"),
+        parse_space(["optimizer.lr=[0.01, 1e6]"]),
+    )
+    tune(plan, trials=2, root=None, out=tmp_path)
+    states = {t["optimizer.lr"]: t["state"] for t in trials(tmp_path)}
+    assert states == {"0.01": "complete", "1000000.0": "pruned"}
+
+
+def test_a_damaged_study_is_told(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(CheckpointError, match=r"study\.db: damaged, or no study"):
+        tune(search("loss.dense_penalty=[0]"), trials=1, root=None, out=tmp_path)
+
+
 def test_a_range_from_the_command_line(deepfer: Run, tmp_path: Path) -> None:
     options = [word for change in SMALL for word in ("--set", change)]
     space = ("--search", "loss.dense_penalty=1e-6..1e-1 log")

@@ -1,7 +1,9 @@
 """The base install stays light."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,14 @@ def test_no_heavy_library_is_loaded(statement: str) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_nothing_is_collected(tmp_path: Path) -> None:
+    """Unless told not to, ONNX Runtime keeps a device id and a log of events in the cache."""
+    code = "import deepfer; deepfer.Recognizer().recognize('examples/astronaut.png')"
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env={**os.environ, **home})
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_public_names_exist_and_are_sorted() -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from deepfer import Recognizer
+from deepfer.errors import InputError
 from deepfer.media import read_photo
 
 
@@ -67,6 +68,20 @@ def test_faces_below_the_least_width_are_left_out_whatever_the_scale(astronaut: 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize(
+    "options", [{"min_score": 2}, {"min_score": float("nan")}, {"detect_size": 0}]
+)
+def test_numbers_out_of_range_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="expected 0 to 1"):
+        Recognizer(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", [None, 3, bytearray(b"x"), ["a.png"]])
+def test_what_is_no_photo_is_named(recognizer: Recognizer, source: object) -> None:
+    with pytest.raises(InputError, match=f"got {type(source).__name__}"):
+        recognizer.recognize(source)  # type: ignore[arg-type]
+
+
 def test_a_pipe_is_read_once(recognizer: Recognizer, astronaut: Path, tmp_path: Path) -> None:
     data = jpeg(PillowImage.open(astronaut).convert("RGB"), 2800, 2100, (900, 700))
     pipe = tmp_path / "pipe.jpg"

@@ -71,6 +71,7 @@ def _local(job: Job, workers: int) -> Iterator[int]:
 
 def _pool(job: Job, workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_start, initargs=(job,)
     ) as pool:
@@ -82,8 +83,12 @@ def _pool(job: Job, workers: int) -> Iterator[int]:
                 running |= {pool.submit(_do, i) for i in islice(waiting, len(done))}
                 for future in done:
                     yield future.result()
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             pool.shutdown(wait=False, cancel_futures=True)
+            # nothing of a partition counts before it is whole; to wait for one would only invite
+            # a second Ctrl-C, which leaves the processes waiting for each other
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             raise
 
 

@@ -1,22 +1,29 @@
 """The plan of a job: its inputs, cut into partitions, on disk before any work begins."""
 
 import csv
+import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from glob import iglob
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepfer.classify import DEFAULT_MODEL
 from deepfer.errors import InputError
 from deepfer.files import write_text
 from deepfer.media import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+_PARTIAL = ".plan.partial"
+_PART = re.compile(r"part-\d{6,}\.json")
 _COLUMNS = ("path", "source", "file", "image", "filename")
 
 
@@ -61,8 +68,7 @@ class Job:
 
     def sources(self, partition: int) -> list[str]:
         """Return the inputs of a partition."""
-        text = _part(self.folder / "plan", partition, "json").read_text(encoding="utf-8")
-        sources: list[str] = json.loads(text)
+        sources: list[str] = _read_json(_part(self.folder / "plan", partition, "json"))
         return sources
 
     def target(self, table: str, partition: int) -> Path:
@@ -72,7 +78,7 @@ class Job:
     def count(self, table: str) -> int:
         """Return the rows of a table over the partitions that are done."""
         files = (self.target(table, i) for i in range(self.partitions))
-        return sum(pq.read_metadata(file).num_rows for file in files if file.exists())
+        return sum(_rows(file) for file in files if file.exists())
 
     def missing(self) -> Iterator[int]:
         """Yield the partitions that are not done."""
@@ -92,13 +98,22 @@ def plan(source: str, folder: Path, options: Options) -> Job:
     Raises:
         InputError: There are no inputs, or the folder holds a job with other inputs or options.
     """
-    identity = {"source": os.path.abspath(source), **asdict(options)}  # noqa: PTH100 (patterns)
+    if not source:
+        raise InputError("'': an empty path; give a folder, a pattern or a list")
+    weights = DEFAULT_MODEL if options.model is None else Path(options.model)
+    identity = {
+        "source": os.path.abspath(source),  # noqa: PTH100 (patterns)
+        **asdict(options),
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:16],
+    }
     path = folder / "job.json"
     if not path.exists():
-        if folder.exists() and any(p.name != "plan" for p in folder.iterdir()):
+        if folder.exists() and not _is_free(folder):
             raise InputError(f"{folder}: is not empty and holds no job; name another folder")
         _write_plan(source, folder, options, identity)
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = _read_json(path)
+    if not {*identity, "partitions", "inputs"} <= set(content):
+        raise _damaged(path)
     if {key: content.get(key) for key in identity} != identity:
         raise InputError(
             f"{folder}: holds a job with other inputs or options; give the same ones to go on, "
@@ -107,21 +122,48 @@ def plan(source: str, folder: Path, options: Options) -> Job:
     return Job(folder, options, content["partitions"], content["inputs"])
 
 
+def _is_free(folder: Path) -> bool:
+    """Whether a folder holds nothing, or only what a planning that was killed left."""
+
+    def is_left(entry: Path) -> bool:
+        if entry.name.startswith((_PARTIAL, ".job.json.partial-")):
+            return True
+        names = [p.name for p in entry.iterdir()] if entry.is_dir() else None
+        if entry.name in {"faces", "errors"}:
+            return names == []
+        return entry.name == "plan" and names is not None and all(map(_PART.fullmatch, names))
+
+    return all(map(is_left, folder.iterdir()))
+
+
 def _write_plan(source: str, folder: Path, options: Options, identity: dict[str, Any]) -> None:
-    shutil.rmtree(folder / "plan", ignore_errors=True)  # of a planning that was killed
-    for name in ("plan", "faces", "errors"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    partial = folder / _PARTIAL
+    for left in (partial, folder / "plan"):  # of a planning that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial.mkdir(parents=True)
     partitions = inputs = 0
-    for group in _groups(_inputs(source), options.partition):
-        target = _part(folder / "plan", partitions, "json")
-        write_text(target, json.dumps(group, indent=0) + "\n")
-        partitions += 1
-        inputs += len(group)
+    try:
+        for group in _groups(_inputs(source), options.partition):
+            write_text(_part(partial, partitions, "json"), json.dumps(group, indent=0) + "\n")
+            partitions += 1
+            inputs += len(group)
+    except BaseException:
+        _discard(partial)
+        raise
     if not inputs:
-        shutil.rmtree(folder)
+        _discard(partial)
         raise InputError(f"{source}: holds no photos or videos")
+    for name in ("faces", "errors"):
+        (folder / name).mkdir(exist_ok=True)
+    partial.rename(folder / "plan")
     content = {**identity, "partitions": partitions, "inputs": inputs}
     write_text(folder / "job.json", json.dumps(content, indent=2) + "\n")
+
+
+def _discard(partial: Path) -> None:
+    shutil.rmtree(partial, ignore_errors=True)
+    with suppress(OSError):  # the job's folder holds something else
+        partial.parent.rmdir()
 
 
 def _inputs(source: str) -> Iterator[str]:
@@ -132,7 +174,10 @@ def _inputs(source: str) -> Iterator[str]:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             yield from (str(Path(folder) / n) for n in sorted(files) if _is_input(n))
     elif path.suffix.lower() in {".csv", ".parquet"} and path.is_file():
-        for line in _csv_paths(path) if path.suffix.lower() == ".csv" else _parquet_paths(path):
+        listed = _csv_paths if path.suffix.lower() == ".csv" else _parquet_paths
+        for number, line in enumerate(listed(path), start=1):
+            if not isinstance(line, str) or not line.strip():
+                raise InputError(f"{path}: row {number} holds no path; fill it in or drop the row")
             yield str(path.parent / line)
     elif path.exists():
         yield source
@@ -147,18 +192,42 @@ def _is_input(name: str) -> bool:
     return not name.startswith(".") and suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
 
 
-def _csv_paths(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        column = _column(reader.fieldnames or (), path)
-        yield from (row[column] for row in reader)
+def _csv_paths(path: Path) -> Iterator[object]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            column = _column(reader.fieldnames or (), path)
+            yield from (row[column] for row in reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not CSV text ({error}); save it as CSV in UTF-8") from None
 
 
-def _parquet_paths(path: Path) -> Iterator[str]:
-    with pq.ParquetFile(path) as file:
-        column = _column(file.schema_arrow.names, path)
-        for batch in file.iter_batches(columns=[column]):
-            yield from batch.column(0).to_pylist()
+def _parquet_paths(path: Path) -> Iterator[object]:
+    try:
+        with pq.ParquetFile(path) as file:
+            column = _column(file.schema_arrow.names, path)
+            for batch in file.iter_batches(columns=[column]):
+                yield from batch.column(0).to_pylist()
+    except pa.ArrowException as error:
+        raise InputError(f"{path}: not a readable Parquet file ({error}); write it anew") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise _damaged(path) from None
+
+
+def _rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except pa.ArrowException:
+        raise InputError(f"{path}: damaged; delete it, and give the same command again") from None
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: missing or damaged; begin a new job in another folder")
 
 
 def _column(names: Iterable[str], path: Path) -> str:

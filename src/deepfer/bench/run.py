@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.bench.floors import floor_probabilities
+from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.probe import probe_probabilities
 from deepfer.bench.table import Cell, Row, Table
 from deepfer.data.protocols import Split
-from deepfer.errors import CheckpointError
+from deepfer.errors import CheckpointError, UnknownNameError
 from deepfer.evaluation.run import measured
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
@@ -41,7 +41,11 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     own = recipe.fingerprint() if recipe else _weights_recipe(row) if row.weights else row.floor
     result = folder / "metrics.json"
     if result.exists():
-        if json.loads(result.read_text(encoding="utf-8"))["recipe"] != own:
+        try:
+            recipe_then = json.loads(result.read_text(encoding="utf-8"))["recipe"]
+        except (ValueError, KeyError, TypeError):
+            raise CheckpointError(f"{result}: damaged; delete it to measure anew") from None
+        if recipe_then != own:
             raise CheckpointError(
                 f"{folder} holds the result of another recipe; move it away or name another --out"
             )
@@ -103,13 +107,16 @@ def _first(table: Table, cell: Cell, recipe: Recipe, results: Path) -> Path | No
     return None
 
 
-def require_weights(table: Table, rows: Sequence[Row]) -> None:
-    """Look for all weights that rows start or learn from, before the first training.
+def require_sources(table: Table, rows: Sequence[Row]) -> None:
+    """Look for all floors and weights that rows name, before the first training.
 
     Raises:
+        UnknownNameError: There is no such floor.
         CheckpointError: One is missing or cannot be read.
     """
     for row in rows:
+        if row.floor and row.floor not in list_floors():
+            raise UnknownNameError("floor", row.floor, list_floors())
         sources = [row.weights] if row.weights else []
         if row.recipe:
             recipe = table.recipe(row, 0, 0)

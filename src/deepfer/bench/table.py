@@ -63,7 +63,7 @@ class Table:
     name: str
     title: str
     dataset: str
-    rows: list[Row]
+    rows: Annotated[list[Row], Field(min_length=1)]
 
     def protocol(self, row: Row) -> Protocol:
         """Return a row's protocol."""
@@ -106,7 +106,7 @@ def load_table(name: str) -> Table:
     """
     if name.endswith(".toml"):
         try:
-            text = Path(name).read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"cannot read table {name}: {error}") from None
     elif name in list_tables():

@@ -25,10 +25,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DatabaseError
 
 from deepfer.bench.page import png
 from deepfer.data.protocols import find_protocol
-from deepfer.errors import CheckpointError, RecipeError
+from deepfer.errors import CheckpointError, DivergedError, RecipeError
 from deepfer.files import csv_text, git_commit, write_bytes, write_text
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, load_recipe
@@ -103,7 +104,9 @@ def parse_space(texts: Sequence[str]) -> dict[str, BaseDistribution]:
         try:
             distribution = _distribution(values.strip())
         except (ValueError, KeyError, TypeError):
-            problems.append(f"{text!r}: expected KEY=LOW..HIGH, KEY=LOW..HIGH log or KEY=[A, B]")
+            problems.append(
+                f"{text!r}: expected KEY=LOW..HIGH, KEY=LOW..HIGH log (from above 0) or KEY=[A, B]"
+            )
             continue
         if key.strip() in space:
             problems.append(f"{key.strip()} is given twice")
@@ -174,9 +177,11 @@ def _mean_accuracy(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        run = train(
-            recipe, root=root, run=runs / recipe.fingerprint(), resume=True, after_epoch=report
-        )
+        folder = runs / recipe.fingerprint()
+        try:
+            run = train(recipe, root=root, run=folder, resume=True, after_epoch=report)
+        except DivergedError as error:
+            raise optuna.TrialPruned(str(error)) from None
         assert run is not None  # noqa: S101  a search is one process
         found.append(run["val_accuracy"])
     return float(np.mean(found))
@@ -185,11 +190,17 @@ def _mean_accuracy(
 def _open(search: Search, out: Path) -> optuna.Study:
     """Make or load the study, and queue what is to be tried or was interrupted."""
     out.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{(out / 'study.db').resolve()}")
-    study = optuna.create_study(
-        storage=storage, study_name=_STUDY, direction="maximize", load_if_exists=True
-    )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it shows an interruption as a failure
+    database = (out / "study.db").resolve()
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+        study = optuna.create_study(
+            storage=storage, study_name=_STUDY, direction="maximize", load_if_exists=True
+        )
+    except DatabaseError as error:
+        raise CheckpointError(
+            f"{database}: damaged, or no study ({error.orig}); move it away to begin anew"
+        ) from None
     if study.user_attrs.setdefault("search", search.identity()) != search.identity():
         raise CheckpointError(f"{out} holds another search; move it away or name another --out")
     study.set_user_attr("search", search.identity())
@@ -223,7 +234,9 @@ def _suggest(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> A
 def _distribution(text: str) -> BaseDistribution:
     """Read one value of a space; ValueError, KeyError or TypeError where it is not clear."""
     if text.startswith("["):
-        return CategoricalDistribution(tomllib.loads(f"values = {text}")["values"])
+        choices = tomllib.loads(f"values = {text}")["values"]
+        json.dumps(choices)  # TypeError for dates, which no recipe holds
+        return CategoricalDistribution(choices)
     if match := _RANGE.fullmatch(text):
         log = match["log"] is not None
         try:

@@ -259,7 +259,7 @@ def explain(
     ] = None,
     root: Root = None,
     split: Annotated[
-        Optional[str], typer.Option(help="With --dataset: which split; test, or else all.")
+        Optional[str], typer.Option(help="With --dataset: which split; test, or else the last.")
     ] = None,
     per_expression: Annotated[
         int, typer.Option(min=1, help="With --dataset: at most so many faces of each expression.")
@@ -285,7 +285,7 @@ def explain(
         from deepfer.data import open_dataset
 
         opened = open_dataset(dataset, root)
-        side = split or ("test" if "test" in opened.splits else "all")
+        side = split or ("test" if "test" in opened.splits else opened.splits[-1])
         classifier, images = Classifier(model), opened.load(side)
         if detected:
             from deepfer.evaluation.run import aligned_faces

@@ -182,7 +182,7 @@ def bench(
                 answer(f"{name:<8} {row.protocol:<26} {published:<15} {row.method}")
         return
     from deepfer.bench.report import write_report
-    from deepfer.bench.run import require_weights, run_cell
+    from deepfer.bench.run import require_sources, run_cell
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
@@ -190,7 +190,7 @@ def bench(
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
-    require_weights(content, chosen)
+    require_sources(content, chosen)
     for row in chosen:
         for cell in content.cells(row):
             tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepfer.align import align
-from deepfer.data import open_dataset
+from deepfer.data import list_datasets, open_dataset
 from deepfer.data.base import SPLITS, ImageSet
 from deepfer.data.copies import CHANGES, add_copies, join
 from deepfer.data.divide import (
@@ -122,11 +122,13 @@ def find_protocol(dataset: str, name: str) -> Protocol:
 
     Raises:
         InputError: The data set has no protocols.
-        UnknownNameError: It has none of this name.
+        UnknownNameError: It has none of this name, or there is no such data set.
     """
     found = {p.name: p for p in list_protocols(dataset)}
+    if dataset not in list_datasets():
+        raise UnknownNameError("data set", dataset, list_datasets())
     if not found:
-        raise InputError(f"{dataset} has no protocols; leave --protocol out")
+        raise InputError(f"{dataset} has no protocols; use its own splits")
     if name not in found:
         raise UnknownNameError(f"protocol of {dataset}", name, tuple(found))
     return found[name]

@@ -29,6 +29,8 @@ from deepfer.models import create_model
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize
 
+_MAX_STEPS = 1000  # of an integral that 32 approximate well; memory grows with them
+
 
 def gradient_map(
     method: str,
@@ -55,10 +57,10 @@ def gradient_map(
         steps: Of the integration.
 
     Raises:
-        InputError: Too few steps.
+        InputError: Too few or too many steps.
     """
-    if steps < 2:
-        raise InputError(f"integrated_gradients: {steps} steps; give at least 2")
+    if not 2 <= steps <= _MAX_STEPS:
+        raise InputError(f"integrated_gradients: {steps} steps; give 2 to {_MAX_STEPS}")
     inputs = torch.from_numpy(normalize(face[None], spec))
     mean = inputs.mean() * torch.ones_like(inputs)
     if method == "integrated_gradients":

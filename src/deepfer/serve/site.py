@@ -19,6 +19,7 @@ _PACKAGE = Path(str(resources.files("deepfer")))
 _STATIC = _PACKAGE / "serve" / "static"
 _WEIGHTS = _PACKAGE / "weights"
 _DETECTOR = "yunet_2023mar_dynamic.onnx"
+_CLASSIFIER = "expression.onnx"
 _LICENCE = "LICENSE-YUNET.txt"
 _RUNTIME_FILES = {
     # not every web server knows .mjs, and browsers run no module of an unknown type
@@ -73,7 +74,7 @@ def _write(folder: Path, runtime: Path, classifier: Classifier) -> None:
         shutil.copyfile(runtime / "dist" / name, folder / own)
     for name in (_DETECTOR, _LICENCE):
         shutil.copyfile(_WEIGHTS / name, folder / name)
-    shutil.copyfile(classifier.path, folder / classifier.path.name)
+    shutil.copyfile(classifier.path, folder / _CLASSIFIER)
     write_text(folder / "model.json", _model_json(classifier))
 
 
@@ -83,6 +84,6 @@ def _model_json(classifier: Classifier) -> str:
     content = {
         **asdict(classifier.info),
         "expressions": [e for e in Expression if e in labels],
-        "files": {"model": classifier.path.name, "detector": _DETECTOR},
+        "files": {"model": _CLASSIFIER, "detector": _DETECTOR},
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

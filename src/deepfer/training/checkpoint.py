@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from deepfer.errors import CheckpointError
-from deepfer.files import replacing
+from deepfer.files import write_bytes
 from deepfer.labels import Expression
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -25,8 +25,8 @@ def save(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) ->
     """Write tensors and their JSON description as one file, atomically."""
     copies = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
-        with replacing(path) as partial:
-            save_file(copies, partial, metadata={"deepfer": json.dumps(description)})
+        # save_file would make a file that nobody else may read
+        write_bytes(path, serialize(copies, metadata={"deepfer": json.dumps(description)}))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error}); make room and pass --resume"

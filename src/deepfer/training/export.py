@@ -90,7 +90,7 @@ def export(
         write_model(network, info, partial)
         logits = Classifier(partial).logits(pixels)
         difference = _difference(network, normalize(pixels[:512], spec), logits[:512])
-        if difference > TOLERANCE:
+        if not difference <= TOLERANCE:  # nor is nan
             raise CheckpointError(
                 f"{source}: the exported network differs from torch by {difference:.1e}, "
                 f"more than {TOLERANCE:.0e}; report this with the run folder"

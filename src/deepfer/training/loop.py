@@ -20,7 +20,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from deepfer import metrics
-from deepfer.errors import CheckpointError, DataError, RecipeError
+from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
 from deepfer.files import git_commit, sweep, write_text
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
@@ -80,6 +80,7 @@ def train(
     Raises:
         CheckpointError: The folder holds a run already (without `resume`), or one of another
             recipe or other data (with it).
+        DivergedError: The loss is no longer a number.
         DataError: The data cannot be read.
     """
     if recipe.saliency.variant != "none" and first is None:
@@ -182,6 +183,11 @@ class _Run:
             started = time.monotonic()
             train_loss, train_accuracy = self._train_epoch(epoch, bar)
             confusion, val_loss = self._evaluate(self.average)
+            if not math.isfinite(train_loss) or math.isnan(val_loss):
+                raise DivergedError(
+                    f"epoch {epoch + 1}: the loss is {train_loss}, on validation {val_loss}; "
+                    "lower optimizer.lr, or set optimizer.clip_norm"
+                )
             row = {
                 "epoch": epoch + 1,
                 "lr": self.optimizer.param_groups[0]["lr"],
@@ -327,8 +333,13 @@ class _Run:
                     f"{self.folder} holds a run already; pass --resume to go on, or another folder"
                 )
             self._load_last(last)
+            self._require_best()
             if self.process.first:  # a kill may have come between the checkpoint and these
                 self.record.write(self.history)
+        elif (self.folder / checkpoint.BEST).exists() and not (resume and self._began_here()):
+            raise CheckpointError(
+                f"{self.folder} holds weights and nothing to go on from; choose another folder"
+            )
         elif self.process.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             recipe = json.dumps(self.recipe.to_json(), indent=2)
@@ -336,6 +347,24 @@ class _Run:
             environment = json.dumps(self._environment(), indent=2)
             write_text(self.folder / "environment.json", environment + "\n")
         self.process.wait()
+
+    def _began_here(self) -> bool:
+        """Whether a run of this recipe was killed before its first epoch was whole."""
+        try:
+            text = (self.folder / "recipe.json").read_text(encoding="utf-8")
+            return from_json(json.loads(text), str(self.folder)) == self.recipe
+        except (OSError, ValueError, RecipeError):
+            return False
+
+    def _require_best(self) -> None:
+        """Fail where the weights to use are lost, since the epochs to come need not beat them."""
+        try:
+            checkpoint.load(self.folder / checkpoint.BEST)
+        except CheckpointError:
+            raise CheckpointError(
+                f"{self.folder}: {checkpoint.BEST} is missing or damaged; train anew, into "
+                "another folder"
+            ) from None
 
     def _save_last(self) -> None:
         tensors = {f"heads.{n}": t for n, t in self.heads.state_dict().items()}

@@ -20,9 +20,12 @@ from deepfer.recipes import list_recipes, recipe_text
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Below1 = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Source = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -32,7 +35,7 @@ class Optimizer:
     name: Literal["sgd", "adam", "adamw"] = "adam"
     lr: Positive = 1e-3
     momentum: Share = 0.9  # sgd only, Nesterov
-    betas: tuple[Share, Share] = (0.9, 0.999)  # adam and adamw only
+    betas: tuple[Below1, Below1] = (0.9, 0.999)  # adam and adamw only
     eps: Positive = 1e-8  # adam and adamw only
     weight_decay: NotNegative = 0.0
     decay_all: bool = False  # also on biases and batch norm, as torch does by default
@@ -80,7 +83,7 @@ class Augment:
 class Distill:
     """Learn from the averaged probabilities of trained networks."""
 
-    teachers: tuple[str, ...] = ()  # run folders or checkpoints
+    teachers: tuple[Source, ...] = ()  # run folders or checkpoints
     weight: Share = 0.0  # share of the loss; the rest is cross-entropy
     temperature: Positive = 1.0
     mirror: bool = False  # teachers also see the mirrored faces
@@ -107,18 +110,18 @@ class Recipe:
     dataset_options: dict[str, Any] = field(default_factory=dict)
     protocol: str = ""  # see `deepfer data protocols`; the data set's own splits by default
     fold: Count = 0
-    split_seed: Count = 0  # decides what the protocol draws
+    split_seed: Seed = 0  # decides what the protocol draws
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share held out where none is defined
     init: str = ""  # run folder or checkpoint whose weights to start from
     # parts of the network, by their names in it:
     freeze: tuple[str, ...] = ()  # keep the weights of init
     reset: tuple[str, ...] = ()  # start anew in spite of init
-    seed: Count = 0
+    seed: Seed = 0
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=2)] = 128
     # bfloat16 only where the hardware computes in it; auto does not say where it falls back
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # decay of averaged weights; 0: off
+    ema: Below1 = 0.0  # decay of averaged weights; 0: off
     select: Literal["accuracy", "last"] = "accuracy"  # which epoch is kept as best, on val
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
@@ -187,7 +190,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     if name.endswith(".toml"):
         try:
-            text = Path(name).read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"cannot read recipe {name}: {error}") from None
     elif name in list_recipes():
@@ -238,6 +241,14 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
         for anew in _texts(content.get("reset"))
         if f"{frozen}.".startswith(f"{anew}.") or f"{anew}.".startswith(f"{frozen}.")
     ]
+    distill, saliency = (
+        t if isinstance(t := content.get(key), dict) else {} for key in ("distill", "saliency")
+    )
+    if bool(distill.get("teachers")) != bool(distill.get("weight")):
+        problems.append("distill: needs both teachers and a weight above 0, or neither")
+    patch, stride = saliency.get("patch", 16), saliency.get("stride", 8)
+    if isinstance(patch, int) and isinstance(stride, int) and stride > patch:
+        problems.append(f"saliency.stride: {stride} is more than the patch of {patch} pixels")
     dataset, protocol = content.get("dataset"), content.get("protocol")
     protocols = [p.name for p in list_protocols(dataset)] if isinstance(dataset, str) else []
     if protocol and protocol not in protocols:
