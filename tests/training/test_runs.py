@@ -109,9 +109,7 @@ def test_lost_weights_are_told_before_any_work(
 
 def test_a_diverged_training_is_no_success(recipe: Recipe, tmp_path: Path) -> None:
     wild = replace(recipe, optimizer=Optimizer(name="sgd", lr=1e6))
-    with pytest.raises(
-        DivergedError, match=r"epoch \d: the loss is .*(nan|inf).*; lower optimizer"
-    ):
+    with pytest.raises(DivergedError, match=r"epoch \d: the loss is .*(nan|inf).*; lower "):
         train(wild, root=None, run=tmp_path)
 
 
