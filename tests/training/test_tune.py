@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from conftest import Run
 from deepfer.bench import tune as module
 from deepfer.bench.tune import Search, parse_space, tune
-from deepfer.errors import CheckpointError, RecipeError
+from deepfer.errors import CheckpointError, DivergedError, RecipeError
+from deepfer.training.recipe import Recipe
 
 SMALL = ("epochs=1", "dataset_options.per_class=3", "batch_size=64")
 
@@ -95,15 +96,18 @@ def test_choices_are_tried_in_full_and_a_stopped_one_again(
 
 
 @pytest.mark.slow
-def test_a_trial_that_diverges_is_pruned(tmp_path: Path) -> None:
-    plan = Search(
-        "drawn_deep_emotion",
-        (*SMALL, "optimizer.name=sgd"),
-        parse_space(["optimizer.lr=[0.01, 1e6]"]),
-    )
-    tune(plan, trials=2, root=None, out=tmp_path)
-    states = {t["optimizer.lr"]: t["state"] for t in trials(tmp_path)}
-    assert states == {"0.01": "complete", "1000000.0": "pruned"}
+def test_a_trial_that_diverges_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = module.train
+
+    def diverging(recipe: Recipe, **options: Any) -> Any:
+        if recipe.loss.dense_penalty:
+            raise DivergedError("epoch 1: the loss is nan")
+        return original(recipe, **options)
+
+    monkeypatch.setattr(module, "train", diverging)
+    tune(search("loss.dense_penalty=[0, 1.0]"), trials=2, root=None, out=tmp_path)
+    states = {t["loss.dense_penalty"]: t["state"] for t in trials(tmp_path)}
+    assert states == {"0": "complete", "1.0": "pruned"}
 
 
 def test_a_damaged_study_is_told(tmp_path: Path) -> None:

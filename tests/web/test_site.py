@@ -43,7 +43,7 @@ def test_the_folder(tmp_path: Path, runtime: Path) -> None:
         "index.html",
         "browser.js",
         "model.json",
-        DEFAULT_MODEL.name,
+        "expression.onnx",
         "yunet_2023mar_dynamic.onnx",
         "LICENSE-YUNET.txt",
         "onnxruntime.js",
@@ -51,7 +51,7 @@ def test_the_folder(tmp_path: Path, runtime: Path) -> None:
     }
     assert (out / "index.html").read_text() == '<html lang="en" data-engine="browser">'
     assert (out / "onnxruntime.js").read_text() == SCRIPT
-    assert (out / DEFAULT_MODEL.name).read_bytes() == DEFAULT_MODEL.read_bytes()
+    assert (out / "expression.onnx").read_bytes() == DEFAULT_MODEL.read_bytes()
     assert [p.name for p in out.parent.iterdir()] == ["site"]
 
 
