@@ -280,7 +280,6 @@ def explain(
         raise typer.BadParameter("--target, --json and --no-detect are for photos")
     if paths and (root or split or detected):
         raise typer.BadParameter("--root, --split and --detected are for --dataset")
-    results_folder(out)
     if dataset is not None:
         from deepfer.data import open_dataset
 
@@ -291,6 +290,7 @@ def explain(
             from deepfer.evaluation.run import aligned_faces
 
             images, _ = aligned_faces(images, classifier.info.input.height, f"{dataset} {side}")
+        results_folder(out)
         explain_dataset(
             classifier,
             images,

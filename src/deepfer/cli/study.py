@@ -186,11 +186,11 @@ def bench(
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
-    results = results_folder(out or Path("results") / content.name)
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
     require_sources(content, chosen)
+    results = results_folder(out or Path("results") / content.name)
     for row in chosen:
         for cell in content.cells(row):
             tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
