@@ -13,10 +13,10 @@ from deepfer.cli.console import answer, progress, tell
 from deepfer.cli.photos import AnnotatedCopies, expand_all, read_stdin
 from deepfer.data.base import ImageSet
 from deepfer.detect import FaceDetector
-from deepfer.errors import InputError, UnknownNameError
+from deepfer.errors import InputError
 from deepfer.explain import Explanation
 from deepfer.explain.means import correct_faces, explain_all, mean_maps
-from deepfer.explain.methods import explain, list_methods
+from deepfer.explain.methods import explain, require_names
 from deepfer.explain.picture import draw, draw_means
 from deepfer.explain.regions import REGIONS, face_regions, region_shares
 from deepfer.explain.report import to_json
@@ -57,11 +57,7 @@ def explain_photos(
     paths: list[str], recognizer: Recognizer, request: Request
 ) -> tuple[int, int, int]:
     """Explain every face of the photos; return how many photos were done and failed, and faces."""
-    labels = recognizer.labels
-    if request.method not in list_methods():
-        raise UnknownNameError("method", request.method, list_methods())
-    if request.target is not None and request.target not in labels:
-        raise UnknownNameError("expression", request.target, tuple(map(str, labels)))
+    require_names(request.method, request.target, recognizer.labels)
     done = drawn = 0
     inputs, failed = expand_all(paths)
     pictures = AnnotatedCopies(request.out, inputs, png=True)

@@ -31,6 +31,14 @@ def list_methods() -> tuple[str, ...]:
     return tuple(_METHODS)
 
 
+def require_names(method: str, target: str | None, labels: tuple[Expression, ...]) -> None:
+    """Fail with `UnknownNameError` unless there is the method, and the target among the labels."""
+    if method not in _METHODS:
+        raise UnknownNameError("method", method, list_methods())
+    if target is not None and target not in labels:
+        raise UnknownNameError("expression", target, tuple(map(str, labels)))
+
+
 def explain(
     crop: Source,
     method: str = "occlusion",
@@ -63,18 +71,15 @@ def explain(
         >>> explain(face, target="happy").map.shape
         (48, 48)
     """
-    if method not in _METHODS:
-        raise UnknownNameError("method", method, list_methods())
     classifier = (
         model
         if isinstance(model, Classifier)
         else Classifier(None if model is None else Path(model))
     )
-    face = to_pixels([read_photo(crop)], classifier.info.input)[0]
     labels = classifier.info.labels
+    require_names(method, target, labels)
+    face = to_pixels([read_photo(crop)], classifier.info.input)[0]
     probabilities = classifier(face[None])[0]
-    if target is not None and target not in labels:
-        raise UnknownNameError("expression", target, tuple(map(str, labels)))
     chosen = labels[int(probabilities.argmax())] if target is None else Expression(target)
     run, defaults = _METHODS[method]
     if unknown := sorted(set(settings) - set(defaults)):
