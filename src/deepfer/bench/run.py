@@ -89,7 +89,7 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     facts = {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split)}
     if recipe is not None:
         environment = json.loads((folder / "run/environment.json").read_text(encoding="utf-8"))
-        facts["precision"] = environment["precision"]
+        facts |= {key: environment[key] for key in ("precision", "device")}
     # metrics.json last: it says that the cell is finished
     outcome.write(folder, facts)
     (folder / "run" / checkpoint.LAST).unlink(missing_ok=True)

@@ -149,6 +149,8 @@ class _Run:
                 [self._teach(data.normalized(data.faces(p.to(process.device)))) for p in parts]
             )
         self.average = copy.deepcopy(self.network) if recipe.ema else self.network
+        # what moves behind what; looked up once, since a step is short on a GPU
+        self.averaged, self.followed = (_floating(n) for n in (self.average, self.network))
         # data smaller than one batch makes one smaller batch
         self.batch = min(recipe.batch_size, len(self.train_data) // process.world)
         if self.batch < 2:
@@ -217,7 +219,7 @@ class _Run:
     def _train_epoch(self, epoch: int, bar: Progress) -> tuple[float, float]:
         recipe, process, data = self.recipe, self.process, self.train_data
         order = torch.Generator().manual_seed(_seed(recipe.seed, epoch))
-        shuffled = torch.randperm(len(data), generator=order)
+        shuffled = torch.randperm(len(data), generator=order).to(process.device)
         torch.manual_seed(_seed(recipe.seed, epoch, process.rank + 1))
         plain = epoch >= recipe.epochs - recipe.augment.plain_epochs
         self.parallel.train()
@@ -226,7 +228,7 @@ class _Run:
         totals = torch.zeros(3, device=process.device)
         for step in range(self.steps_per_epoch):
             start = (step * process.world + process.rank) * self.batch
-            chosen = shuffled[start : start + self.batch].to(process.device)
+            chosen = shuffled[start : start + self.batch]
             set_lr(self.optimizer, self._lr(epoch * self.steps_per_epoch + step))
             loss, correct = self._step(chosen, plain)
             self._update_average(epoch * self.steps_per_epoch + step)
@@ -303,11 +305,7 @@ class _Run:
         if not self.recipe.ema:
             return
         decay = min(self.recipe.ema, (1 + step) / (10 + step))
-        average, current = self.average.state_dict(), self.network.state_dict()
-        floating = [name for name, t in average.items() if t.is_floating_point()]
-        torch._foreach_lerp_(
-            [average[n] for n in floating], [current[n] for n in floating], 1 - decay
-        )
+        torch._foreach_lerp_(self.averaged, self.followed, 1 - decay)
 
     def _describe(self, row: dict[str, Any], confusion: metrics.Counts) -> dict[str, Any]:
         """Return what a user of the weights must know, JSON-ready."""
@@ -426,6 +424,11 @@ class _Run:
             "data": self.fingerprints,
             "parameters": sum(p.numel() for p in self.network.parameters()),
         }
+
+
+def _floating(network: Network) -> list[Tensor]:
+    """Return the weights and running statistics."""
+    return [t for t in network.state_dict().values() if t.is_floating_point()]
 
 
 def _seed(*parts: int) -> int:
