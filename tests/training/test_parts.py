@@ -30,6 +30,7 @@ from deepfer.training.recipe import (
     load_recipe,
 )
 
+CPU = torch.device("cpu")
 EVERYTHING = Augment(
     flip=True,
     rotate=15,
@@ -215,12 +216,12 @@ class TestOptimizer:
     @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
     def test_decay_spares_biases_and_norms(self, name: str) -> None:
         module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-        optimizer = build_optimizer(module, Optimizer(name=name, weight_decay=0.1))  # type: ignore[arg-type]
+        optimizer = build_optimizer(module, Optimizer(name=name, weight_decay=0.1), CPU)  # type: ignore[arg-type]
         decayed, spared = optimizer.param_groups
         assert [p.ndim for p in decayed["params"]] == [2]
         assert decayed["weight_decay"] == 0.1
         assert spared["weight_decay"] == 0
-        every = build_optimizer(module, Optimizer(weight_decay=0.1, decay_all=True))
+        every = build_optimizer(module, Optimizer(weight_decay=0.1, decay_all=True), CPU)
         assert len(every.param_groups[0]["params"]) == 4
 
     def test_schedules(self) -> None:

@@ -40,15 +40,17 @@ class AttentionWindow(nn.Module):
         self.register_buffer(
             "pixels", torch.arange(input_size, dtype=torch.float32), persistent=False
         )
+        self.register_buffer("signs", torch.tensor([1.0, 1, -1, 1]), persistent=False)
         self.centres: Tensor
         self.pixels: Tensor
+        self.signs: Tensor
 
     def window(self, faces: Tensor) -> Tensor:
         """Return (N, 4): scale x, scale y, shift x, shift y in -1..1 coordinates."""
         thumbnail = functional.avg_pool2d(faces, self.shrink)
         moves = self.locate(thumbnail)
         if self.symmetric:  # the shift along x changes its sign with the face, the others do not
-            mirrored = self.locate(thumbnail.flip(3)) * moves.new_tensor([1, 1, -1, 1])
+            mirrored = self.locate(thumbnail.flip(3)) * self.signs
             moves = (moves + mirrored) / 2
         moves = _REACH * torch.tanh(_PACE * moves)
         return torch.cat([1 + moves[:, :2], moves[:, 2:]], dim=1)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabi
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
 from deepfer.training.recipe import Recipe, Saliency, from_json
 from deepfer.training.record import Record, progress_bar
+from deepfer.training.replay import Replay, Step
 from deepfer.training.saliency import FIRST, SaliencyView
 
 AfterEpoch = Callable[[dict[str, Any]], None]
@@ -133,7 +135,7 @@ class _Run:
         heads = Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)
         self.heads = placed(heads, process.device)
         self.parallel = process.wrap(self.heads)
-        self.optimizer = build_optimizer(self.heads, recipe.optimizer)
+        self.optimizer = build_optimizer(self.heads, recipe.optimizer, process.device)
         counts = torch.bincount(self.train_data.labels, minlength=len(self.labels))
         self.loss = ExpressionLoss(recipe.loss, recipe.distill, counts)
         self.teachers = [
@@ -159,6 +161,7 @@ class _Run:
                 f"{process.world} process(es); each needs two"
             )
         self.steps_per_epoch = len(self.train_data) // (self.batch * process.world)
+        self.steps = {plain: self._stepper(plain) for plain in (False, True)}
         self.record = Record(folder)
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
@@ -192,7 +195,7 @@ class _Run:
                 )
             row = {
                 "epoch": epoch + 1,
-                "lr": self.optimizer.param_groups[0]["lr"],
+                "lr": float(self.optimizer.param_groups[0]["lr"]),
                 "train_loss": train_loss,
                 "train_accuracy": train_accuracy,
                 "val_loss": val_loss,
@@ -230,14 +233,20 @@ class _Run:
             start = (step * process.world + process.rank) * self.batch
             chosen = shuffled[start : start + self.batch]
             set_lr(self.optimizer, self._lr(epoch * self.steps_per_epoch + step))
-            loss, correct = self._step(chosen, plain)
+            loss, correct = self.steps[plain](chosen)
             self._update_average(epoch * self.steps_per_epoch + step)
             totals += torch.stack([loss * len(chosen), correct, torch.full_like(loss, len(chosen))])
             bar.advance(_TASK)
         loss_sum, correct_sum, count = process.sum(totals).tolist()
         return loss_sum / count, correct_sum / count
 
-    def _step(self, chosen: Tensor, plain: bool) -> tuple[Tensor, Tensor]:
+    def _stepper(self, plain: bool) -> Step:
+        step = partial(self._step, plain=plain)
+        host_draws = self.recipe.augment.mixup and not plain
+        alone_on_gpu = self.process.device.type == "cuda" and self.process.world == 1
+        return Replay(step) if alone_on_gpu and not host_draws else step
+
+    def _step(self, chosen: Tensor, *, plain: bool) -> tuple[Tensor, Tensor]:
         recipe, data = self.recipe, self.train_data
         labels, targets = data.labels[chosen], [data.targets[chosen], data.votes[chosen]]
         if self.taught is not None:

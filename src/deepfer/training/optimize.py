@@ -8,7 +8,9 @@ from torch import nn
 from deepfer.training.recipe import Optimizer, Schedule
 
 
-def build_optimizer(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+def build_optimizer(
+    module: nn.Module, options: Optimizer, device: torch.device
+) -> torch.optim.Optimizer:
     """Build the recipe's optimiser; weight decay spares biases and norms unless `decay_all`."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     decayed = [p for p in parameters if options.decay_all or p.ndim > 1]
@@ -17,17 +19,24 @@ def build_optimizer(module: nn.Module, options: Optimizer) -> torch.optim.Optimi
         {"params": decayed, "weight_decay": options.weight_decay},
         {"params": spared, "weight_decay": 0.0},
     ]
+    gpu = device.type == "cuda"
+    # in a GPU's memory, or a replayed step would keep the learning rate it was recorded with
+    lr = torch.tensor(options.lr, device=device) if gpu else options.lr
     if options.name == "sgd":
-        nesterov = options.momentum > 0
-        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov)
+        return torch.optim.SGD(
+            groups, lr=lr, momentum=options.momentum, nesterov=options.momentum > 0, fused=gpu
+        )
     kind = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=options.lr, betas=options.betas, eps=options.eps)
+    return kind(groups, lr=lr, betas=options.betas, eps=options.eps, fused=gpu, capturable=gpu)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set every group's learning rate."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
 
 
 def lr_factor(schedule: Schedule, progress: float, warmup: float) -> float:
