@@ -132,6 +132,9 @@ def test_a_mirrored_face_gets_the_same_answer_of_a_symmetric_network() -> None:
         torch.testing.assert_close(network(x), network(x.flip(3)), atol=1e-5, rtol=1e-5)
         maps, mirrored = network.convolutions(x), network.convolutions(x.flip(3))
         torch.testing.assert_close(mirrored, mirror(maps), atol=1e-4, rtol=1e-4)
+        deployed = network.deployed()
+        assert not [m for m in deployed.modules() if isinstance(m, MirroredNorm)]
+        torch.testing.assert_close(deployed(x), network(x), atol=1e-5, rtol=1e-5)
 
 
 def test_a_mirrored_norm_is_the_norm_of_channel_and_mirror_image() -> None:

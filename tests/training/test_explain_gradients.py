@@ -24,10 +24,10 @@ from deepfer.training.export import write_model
 METHODS = ("grad_cam", "hires_cam", "gradient", "integrated_gradients")
 
 
-def write(folder: Path, name: str, *, known: bool = True) -> Classifier:
+def write(folder: Path, name: str, *, known: bool = True, **options: object) -> Classifier:
     """Write a network whose batch norms are not as they were born."""
     torch.manual_seed(1)
-    network = create_model(name, num_classes=7)
+    network = create_model(name, num_classes=7, **options)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
             for tensor in (module.weight.data, module.bias.data, module.running_mean):
@@ -41,6 +41,7 @@ def write(folder: Path, name: str, *, known: bool = True) -> Classifier:
         labels=BASIC_EXPRESSIONS,
         input=InputSpec(side, side),
         network=name if known else "",
+        network_options=options,
     )
     write_model(network, info, folder / f"{name}.onnx")
     return Classifier(folder / f"{name}.onnx")
@@ -51,9 +52,14 @@ def face() -> NDArray[np.uint8]:
     return np.asarray(open_dataset("drawn", None, per_class=3).load("test").images[5])
 
 
-@pytest.mark.parametrize("name", list_models())
-def test_a_model_file_is_a_torch_network_again(name: str, tmp_path: Path) -> None:
-    classifier = write(tmp_path, name)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in list_models()), ("deepfer_fast", {"symmetric": True})],
+)
+def test_a_model_file_is_a_torch_network_again(
+    name: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    classifier = write(tmp_path, name, **options)
     noise = np.random.default_rng(2).integers(0, 256, (3, 48, 48), dtype=np.uint8)
     with torch.inference_mode():
         found = network_of(classifier)(torch.from_numpy(normalize(noise, classifier.info.input)))

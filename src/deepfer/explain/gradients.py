@@ -98,7 +98,7 @@ def network_of(classifier: Classifier) -> Network:
         )
     options = {"num_classes": len(about.labels), **about.network_options}
     try:
-        network = create_model(about.network, **options)
+        network = create_model(about.network, **options).deployed()
     except (DeepferError, TypeError, ValueError) as error:
         raise ModelFileError(f"{classifier.path}: names no known network ({error})") from None
     stored = {

@@ -26,6 +26,10 @@ class Network(nn.Module, ABC):
     def dense_layers(self) -> tuple[nn.Linear, ...]:
         """Return the dense layers that the published weight penalty applies to."""
 
+    def deployed(self) -> "Network":
+        """Return the network that answers the same in evaluation, in layers that exporters know."""
+        return self
+
     def theta(self, faces: Tensor) -> Tensor | None:
         """Return the attention's affine maps (N, 2, 3), output to input, or None without one.
 

@@ -7,6 +7,8 @@ so it costs two small matrix products instead of a general grid sampling: 48x48 
 in microseconds, and the same two products run in any ONNX runtime.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -92,8 +94,17 @@ class MirroredConvolution(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (N, inputs, H, W) to (N, outputs, H, W)."""
-        kernels = torch.cat([self.weight, mirror(self.weight)])
-        return functional.conv2d(maps, kernels, padding=1)
+        return functional.conv2d(maps, self._kernels(), padding=1)
+
+    def usual(self) -> nn.Conv2d:
+        """Return the usual convolution that does the same."""
+        outputs, inputs = 2 * self.out_channels, self.in_channels
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        convolution.weight = nn.Parameter(self._kernels().detach())
+        return convolution
+
+    def _kernels(self) -> Tensor:
+        return torch.cat([self.weight, mirror(self.weight)])
 
 
 class MirroredNorm(nn.BatchNorm2d):
@@ -104,17 +115,17 @@ class MirroredNorm(nn.BatchNorm2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        if not self.training:  # the form that exporters fold into the convolution
-            mean, variance, weight, bias = (
-                torch.cat([t, t])
-                for t in (self.running_mean, self.running_var, self.weight, self.bias)
-                if t is not None
-            )
-            return functional.batch_norm(maps, mean, variance, weight, bias, eps=self.eps)
         # in channels-last memory the two halves of C lie like neighbours in W: nothing is copied
         n, c, h, w = maps.shape
         pairs = maps.permute(0, 2, 3, 1).reshape(n, h, 2 * w, c // 2).permute(0, 3, 1, 2)
         return super().forward(pairs).permute(0, 2, 3, 1).reshape(n, h, w, c).permute(0, 3, 1, 2)
+
+    def usual(self) -> nn.BatchNorm2d:
+        """Return the usual batch norm that does the same in evaluation."""
+        norm = nn.BatchNorm2d(2 * self.num_features, self.eps)
+        state = self.state_dict()
+        norm.load_state_dict({n: torch.cat([t, t]) if t.ndim else t for n, t in state.items()})
+        return norm
 
 
 class DeepFERFast(Network):
@@ -190,6 +201,15 @@ class DeepFERFast(Network):
         if self.symmetric:
             features = (features + self.hidden(mirror(maps))) / 2
         return features
+
+    def deployed(self) -> "DeepFERFast":
+        """See `Network.deployed`."""
+        network = copy.deepcopy(self)
+        for block in network.convolutions:
+            for i, layer in enumerate(block.children()):
+                if isinstance(layer, MirroredConvolution | MirroredNorm):
+                    block[i] = layer.usual()  # type: ignore[operator]
+        return network.eval()
 
     def dense_layers(self) -> tuple[nn.Linear, ...]:
         """See `Network.dense_layers`."""

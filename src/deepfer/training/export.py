@@ -154,7 +154,7 @@ def write_model(network: Network, info: ModelInfo, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's exporter warns about torch's own code
             torch.onnx.export(
-                _WithTheta(network).eval(),
+                _WithTheta(network.deployed()).eval(),
                 (example,),
                 str(path),
                 input_names=["faces"],
