@@ -19,6 +19,7 @@ from deepfer.bench.fidelity import (
 )
 from deepfer.classify import Classifier
 from deepfer.data import open_dataset
+from deepfer.data.base import ImageSet
 from deepfer.errors import DataError, InputError, UnknownNameError
 from deepfer.explain import Explanation, explain, list_methods
 from deepfer.explain.attention import density, warped, window_corners
@@ -250,6 +251,14 @@ class TestMeans:
         assert abs(np.sum(list(means.differences().values()), axis=0)).max() < 1e-5
         picture = draw_means(means, "drawn")
         assert picture.width > picture.height
+
+    def test_blank_images_are_passed_over(self, classifier: Classifier) -> None:
+        blank = np.full((1, 48, 48), 90, np.uint8)
+        face = np.asarray(open_dataset("drawn", None, per_class=1).load("test").images[:1])
+        both = np.concatenate([blank, face])
+        labels = classifier(both).argmax(axis=1)  # both are right
+        images = ImageSet(both, labels, classifier.info.labels, ids=("blank", "face"))
+        assert correct_faces(classifier, images, per_expression=5).tolist() == [1]
 
     def test_nothing_right(self, classifier: Classifier) -> None:
         images = open_dataset("drawn", None, per_class=3).load("test")

@@ -68,6 +68,8 @@ def correct_faces(
 ) -> NDArray[np.int64]:
     """Return the positions of faces that the model classifies correctly.
 
+    Blank images (FER2013 has twelve) are passed over: their maps would be blank too.
+
     Args:
         classifier: The model.
         images: Where to take them from.
@@ -78,9 +80,11 @@ def correct_faces(
         DataError: No face is classified correctly.
     """
     labels = classifier.info.labels
-    found = classifier(to_pixels(images.images, classifier.info.input)).argmax(axis=1)
+    faces = to_pixels(images.images, classifier.info.input)
+    found = classifier(faces).argmax(axis=1)
+    blank = faces.min(axis=(1, 2)) == faces.max(axis=(1, 2))
     place = np.array([labels.index(e) if e in labels else -1 for e in images.expressions])
-    right = np.flatnonzero(found == place[images.labels])
+    right = np.flatnonzero((found == place[images.labels]) & ~blank)
     if not len(right):
         raise DataError("the model classifies none of the faces correctly; nothing to explain")
     order = np.random.default_rng(seed).permutation(right)
