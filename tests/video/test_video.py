@@ -207,7 +207,7 @@ class TestSearch:
                 np.testing.assert_allclose(a.result.face.box, b.result.face.box, atol=8)
                 np.testing.assert_allclose(a.result.face.landmarks, b.result.face.landmarks, atol=5)
                 for label, value in a.result.probabilities.items():
-                    assert value == pytest.approx(b.result.probabilities[label], abs=0.04)
+                    assert value == pytest.approx(b.result.probabilities[label], abs=0.03)
 
     def test_the_last_frame_is_searched(self, follow: Callable[..., Any]) -> None:
         count, found = follow(lambda t: [(60, 20)], 0.1, frames=6)
