@@ -112,12 +112,12 @@ def section(
 
 
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:82rem;padding:0 1rem;
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:120rem;padding:0 1rem;
 color:#1b1b1b;background:#fff}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2.5rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
 th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,.words{text-align:left}
 .row{display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start}
 img{max-width:100%;height:auto;width:34rem}
 @media (prefers-color-scheme:dark){body{background:#16181c;color:#e8e8e8}
@@ -132,8 +132,13 @@ def _page(
     sections: Sequence[str],
     notes: Sequence[str],
 ) -> str:
+    parts = zip(columns, *lines, strict=True)
+    kinds = ["" if all(map(_figure, cells)) else " class=words" for _, *cells in parts]
+
     def row(cells: Line, tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in cells) + "</tr>"
+        pairs = zip(kinds, cells, strict=True)
+        shown = "".join(f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in pairs)
+        return f"<tr>{shown}</tr>"
 
     body = row(columns, "th") + "".join(row(line, "td") for line in lines)
     return (
@@ -144,3 +149,8 @@ def _page(
         f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
         f"{''.join(sections)}</body></html>\n"
     )
+
+
+def _figure(cell: str) -> bool:
+    """Whether a cell holds a number, or stands for one."""
+    return cell in {"", "not measured"} or cell[0] in "+-0123456789"
