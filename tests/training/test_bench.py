@@ -157,6 +157,9 @@ def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Pat
 def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
     write_report(table, [summarize(table, row, tmp_path) for row in table.rows], tmp_path)
     assert (tmp_path / "table.md").read_text().count("not measured") == 2
+    page = (tmp_path / "report.html").read_text()
+    assert "<th class=words>protocol</th>" in page
+    assert "<th>ours %</th>" in page
 
 
 def result(
