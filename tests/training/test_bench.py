@@ -150,8 +150,11 @@ def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Pat
     assert page.count("data:image/png;base64,") == 3
     assert "http" not in page
     assert len(list((tmp_path / "results" / "confusion").glob("*.png"))) == 2
+    for log in (tmp_path / "results").rglob("metrics.csv"):
+        log.unlink()  # as in a checkout; the curves stay
     again = deepfer("bench", "two.toml", "--out", "results")
     assert again.stdout == done.stdout
+    assert (tmp_path / "results" / "report.html").read_text() == page
 
 
 def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None:
-    """Write ``table.md``, ``table.csv``, ``report.html`` and a picture and CSV per matrix."""
+    """Write ``table.md``, ``table.csv``, ``report.html``, and per row its matrix and curves."""
     sections = []
     for row in rows:
         if not row.accuracies:
@@ -103,25 +103,31 @@ def _line(row: RowResult, other: RowResult | None) -> list[str]:
 
 
 def _curves(table: Table, row: RowResult, results: Path) -> bytes | None:
-    """Draw training and validation accuracy over the epochs of every cell."""
+    """Return training and validation accuracy over the epochs of every finished cell, drawn.
+
+    The picture is kept, and stands in for logs that are gone, as they are from a checkout.
+    """
+    picture = results / "curves" / f"{row.row.slug}.png"
+    folders = [cell.folder(results) for cell in table.cells(row.row)]
+    finished = [folder for folder in folders if (folder / "metrics.json").exists()]
+    logs = [log for folder in finished if (log := folder / "run" / "metrics.csv").exists()]
+    if len(logs) < len(finished) and picture.exists():
+        return picture.read_bytes()
+    if not logs:
+        return None
     figure = Figure(figsize=(6.2, 3.4), layout="constrained")
     axes = figure.subplots()
-    drawn = False
-    for cell in table.cells(row.row):
-        path = cell.folder(results) / "run" / "metrics.csv"
-        if not path.exists():
-            continue
-        epochs = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    for i, log in enumerate(logs):
+        epochs = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
         x = [int(e["epoch"]) for e in epochs]
         for key, color in (("train_accuracy", "#E69F00"), ("val_accuracy", "#0072B2")):
-            label = None if drawn else key.replace("_", " ")
+            label = None if i else key.replace("_", " ")
             y = [100 * float(e[key]) for e in epochs]
             axes.plot(x, y, color=color, alpha=0.6, linewidth=1.2, label=label)
-        drawn = True
-    if not drawn:
-        return None
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    return png(figure)
+    picture.parent.mkdir(exist_ok=True)
+    write_bytes(picture, png(figure))
+    return picture.read_bytes()
