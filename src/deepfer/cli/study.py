@@ -197,4 +197,4 @@ def bench(
             run_cell(content, cell, root=root, results=results)
         write_report(content, [summarize(content, r, results) for r in content.rows], results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())
-    tell(f"wrote {results}/report.html, table.md, table.csv, confusion/ and curves/")
+    tell(f"wrote {results}/report.html, table.md, table.csv and the pictures")
