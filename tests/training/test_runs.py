@@ -307,6 +307,37 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert [p.name for p in disturbed.iterdir() if "partial" in p.name] == []
 
 
+THREADS = """
+from pathlib import Path
+from torch import nn
+from deepfer.training.distributed import processes
+
+with processes() as process:
+    network = process.wrap(nn.Linear(2, 2))
+    network.itself = network  # a cycle, as a run has
+    del network
+    process.wait()
+names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+assert not any("gloo" in name for name in names), names
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads Linux's list of threads")
+def test_no_thread_of_the_group_is_left(tmp_path: Path) -> None:
+    """One that were would sometimes abort the process while Python ends."""
+    script = tmp_path / "threads.py"
+    script.write_text(THREADS)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """torchrun with two gloo processes: half the batch each, the same gradients in sum."""

@@ -3,12 +3,14 @@
 Without torchrun's environment everything here does nothing, so the loop has one path.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.distributed.nn  # now, not later: its functions keep the group that they find
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -66,4 +68,6 @@ def processes() -> Iterator[Process]:
     try:
         yield Process(distributed.get_rank(), distributed.get_world_size(), device)
     finally:
+        # the group's threads end with it, and must before Python does; networks still hold it
+        gc.collect()
         distributed.destroy_process_group()
