@@ -307,6 +307,19 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert [p.name for p in disturbed.iterdir() if "partial" in p.name] == []
 
 
+def in_two_processes(*arguments: str | Path) -> None:
+    """Run Python under torchrun, and expect it to end well."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 THREADS = """
 from pathlib import Path
 from torch import nn
@@ -327,30 +340,14 @@ def test_no_thread_of_the_group_is_left(tmp_path: Path) -> None:
     """One that were would sometimes abort the process while Python ends."""
     script = tmp_path / "threads.py"
     script.write_text(THREADS)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", script],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    in_two_processes(script)
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """torchrun with two gloo processes: half the batch each, the same gradients in sum."""
     extra = ("epochs=2", "model_options.dropout=0.0")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *command(tmp_path / "two", *extra, "batch_size=32")],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    in_two_processes(*command(tmp_path / "two", *extra, "batch_size=32"))
     train(load_recipe("drawn_deep_emotion", [*TINY, *extra]), root=None, run=tmp_path / "one")
     one, two = (load_file(tmp_path / n / checkpoint.LAST) for n in ("one", "two"))
     for name, tensor in one.items():

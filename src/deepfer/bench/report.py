@@ -128,6 +128,7 @@ def _curves(table: Table, row: RowResult, results: Path) -> bytes | None:
     axes.set_ylabel("accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+    drawn = png(figure)
     picture.parent.mkdir(exist_ok=True)
-    write_bytes(picture, png(figure))
-    return picture.read_bytes()
+    write_bytes(picture, drawn)
+    return drawn
