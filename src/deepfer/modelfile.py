@@ -17,19 +17,22 @@ _KEY = "deepfer"
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a network's input looks like: gray faces of one size, ``(pixel / 255 - mean) / std``.
+    """What a network's input looks like: gray faces of one size.
 
     Attributes:
         height: Pixels.
         width: Pixels.
-        mean: On the 0 to 1 scale.
+        mean: On the 0 to 1 scale; pixels become ``(pixel / 255 - mean) / std``.
         std: On the 0 to 1 scale.
+        standardize: Each face is brought to mean 0 and deviation 1 by its own mean and deviation
+            instead, so that light and contrast cost nothing; `mean` and `std` do not count.
     """
 
     height: int
     width: int
     mean: float = 0.5
     std: float = 0.25
+    standardize: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class ModelInfo:
         labels: The expressions in the order of the network's outputs.
         input: The input contract.
         temperature: Logits are divided by it before the softmax.
+        prior: Share of each label in what it was trained on, in the order of `labels`, summing to
+            1; empty where it is not known.
+        set_mass: The most probable expressions that reach this sum hold, nine times in ten, what a
+            person would say; see `deepfer.certainty`.
+        certainty: Answers of at least this probability count as certain.
         training_data: What it was trained on, in words.
         licence: Terms of the weights, in words.
         recipe: Fingerprint of the recipe that made it.
@@ -53,6 +61,9 @@ class ModelInfo:
     labels: tuple[Expression, ...]
     input: InputSpec
     temperature: float = 1.0
+    prior: tuple[float, ...] = ()
+    set_mass: float = 0.9
+    certainty: float = 0.5
     training_data: str = ""
     licence: str = ""
     recipe: str = ""
@@ -68,6 +79,11 @@ class ModelInfo:
         """
         if not (self.temperature > 0 and self.input.std > 0 and isinstance(self.name, str)):
             raise ValueError("name, temperature or input cannot be used")
+        known = len(self.prior) == len(self.labels) and min(self.prior, default=0) > 0
+        if self.prior and not known:
+            raise ValueError("prior needs a share above 0 for each label")
+        if not (0 <= self.set_mass <= 1 and 0 <= self.certainty <= 1):
+            raise ValueError("set_mass and certainty run from 0 to 1")
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata that `from_metadata` reads."""
@@ -95,7 +111,8 @@ class ModelInfo:
                 )
             labels = tuple(Expression(label) for label in content.pop("labels"))
             spec = InputSpec(**content.pop("input"))
-            return ModelInfo(labels=labels, input=spec, **content)
+            prior = tuple(content.pop("prior", ()))
+            return ModelInfo(labels=labels, input=spec, prior=prior, **content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(
                 f"{path}: damaged model metadata ({error}); export the model again"

@@ -14,6 +14,9 @@ from deepfer.errors import InputError
 from deepfer.modelfile import InputSpec
 from deepfer.types import Image
 
+LEAST_DEVIATION = 1.0
+"""Gray levels: a face with less contrast is not amplified further, since only noise is left."""
+
 
 def to_gray(crop: Image) -> Image:
     """Return uint8 (H, W) luma (ITU-R BT.601, rounded) of a gray or RGB crop."""
@@ -61,6 +64,20 @@ def to_pixels(crops: Sequence[Image] | NDArray[np.uint8], spec: InputSpec) -> ND
 
 
 def normalize(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
-    """Return float32 (N, 1, H, W) network input: ``(pixel / 255 - mean) / std``."""
-    scale = np.float32(1 / (255 * spec.std))
-    return pixels[:, None].astype(np.float32) * scale - np.float32(spec.mean / spec.std)
+    """Return float32 (N, 1, H, W) network input of uint8 (N, H, W) faces.
+
+    Values are ``(pixel / 255 - mean) / std`` with the constants of `spec` or, where it says
+    ``standardize``, with each face's own mean and deviation (at least `LEAST_DEVIATION`).
+    """
+    faces = pixels[:, None].astype(np.float32)
+    if not spec.standardize:
+        return faces * np.float32(1 / (255 * spec.std)) - np.float32(spec.mean / spec.std)
+    # whole numbers, so that every machine and the browser see the same mean and deviation
+    whole = pixels.reshape(len(pixels), -1).astype(np.int64)
+    size = spec.height * spec.width
+    total, squares = whole.sum(axis=1), (whole * whole).sum(axis=1)
+    deviation = np.maximum(np.sqrt(size * squares - total * total) / size, LEAST_DEVIATION)
+    scale = (1 / deviation).astype(np.float32)[:, None, None, None]
+    shift = (total / size / deviation).astype(np.float32)[:, None, None, None]
+    standardized: NDArray[np.float32] = faces * scale - shift
+    return standardized
