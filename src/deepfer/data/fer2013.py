@@ -87,15 +87,25 @@ class Fer2013:
         majority: Use the FER+ majority label instead of the original one, as its authors do:
             single votes are dropped, and images stay where more than half of the remaining
             votes agree on one of the eight expressions (25,060 / 3,199 / 3,153 images).
+        perceived: Say what people see: votes are those for the seven expressions, in the order
+            of `expressions`, and labels the expression with the most of them. Images stay where
+            more than half of the votes are for one of the seven.
     """
 
     info: ClassVar[DatasetInfo] = _INFO
     splits: tuple[str, ...] = ("train", "val", "test")
 
-    def __init__(self, root: Path, *, exclude_faults: bool = False, majority: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        exclude_faults: bool = False,
+        majority: bool = False,
+        perceived: bool = False,
+    ) -> None:
         names = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
         self.path = root if root.is_file() else find_file(root, names, self.info)
-        self.exclude_faults, self.majority = exclude_faults, majority
+        self.exclude_faults, self.majority, self.perceived = exclude_faults, majority, perceived
         folder = self.path.parent
         votes = (
             folder / "fer2013new.csv",
@@ -103,7 +113,7 @@ class Fer2013:
             folder.parent / "ferplus" / "fer2013new.csv",
         )
         self.votes_path = next((p for p in votes if p.is_file()), None)
-        if majority and self.votes_path is None:
+        if (majority or perceived) and self.votes_path is None:
             raise missing(votes[0], self.info)
 
     def load(self, split: str) -> ImageSet:
@@ -121,6 +131,10 @@ class Fer2013:
             top = majority_labels(self._votes)
             everything = replace(everything, labels=top, expressions=tuple(Expression))
             kept &= top >= 0
+        if self.perceived and self._votes is not None:
+            shown = perceived_votes(self._votes)
+            everything = replace(everything, labels=shown.argmax(axis=1), votes=shown)
+            kept &= 2 * shown.sum(axis=1) > self._votes.sum(axis=1)
         return everything.take(kept)
 
     def leaked(self, split: str) -> NDArray[np.bool_]:
@@ -224,6 +238,12 @@ def majority_labels(votes: NDArray[np.float32]) -> NDArray[np.int64]:
     order = list(Expression)
     position = np.array([*(order.index(e) for e in VOTE_EXPRESSIONS), -1, -1], dtype=np.int64)
     return np.where(clear, position[top], -1)
+
+
+def perceived_votes(votes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return float32 (N, 7): the FER+ votes for the seven expressions, in canonical order."""
+    columns = [VOTE_EXPRESSIONS.index(e) for e in BASIC_EXPRESSIONS]
+    return np.asarray(votes[:, columns])
 
 
 def _copies(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[list[int]]:

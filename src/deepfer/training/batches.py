@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from deepfer.data.base import ImageSet
 from deepfer.modelfile import InputSpec
-from deepfer.preprocess import to_pixels
+from deepfer.preprocess import LEAST_DEVIATION, to_pixels
 
 
 class TensorSet:
@@ -16,11 +16,13 @@ class TensorSet:
     Attributes:
         pixels: uint8 (N, 1, H, W).
         labels: int64 (N,).
-        targets: float32 (N, K), one-hot.
+        targets: float32 (N, K), one-hot; with `perceived` the vote shares.
         votes: float32 (N, V), vote shares; V is 0 where there are none.
     """
 
-    def __init__(self, images: ImageSet, spec: InputSpec, device: torch.device) -> None:
+    def __init__(
+        self, images: ImageSet, spec: InputSpec, device: torch.device, *, perceived: bool = False
+    ) -> None:
         self.spec = spec
         self.pixels = torch.from_numpy(to_pixels(images.images, spec)).unsqueeze(1).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
@@ -30,6 +32,8 @@ class TensorSet:
             votes = np.zeros((len(images), 0), dtype=np.float32)
         total = votes.sum(axis=1, keepdims=True) if votes.size else 1.0
         self.votes = torch.from_numpy(votes / np.maximum(total, 1)).float().to(device)
+        if perceived:
+            self.targets = self.votes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,4 +44,7 @@ class TensorSet:
 
     def normalized(self, faces: Tensor) -> Tensor:
         """Return 0 to 1 faces as network input: `preprocess.normalize` on tensors."""
-        return (faces - self.spec.mean) / self.spec.std
+        if not self.spec.standardize:
+            return (faces - self.spec.mean) / self.spec.std
+        deviation, mean = torch.std_mean(faces, dim=(2, 3), correction=0, keepdim=True)
+        return (faces - mean) / deviation.clamp(min=LEAST_DEVIATION / 255)

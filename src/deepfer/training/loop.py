@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor, nn
 
 from deepfer import metrics
+from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
 from deepfer.files import git_commit, sweep, write_text
 from deepfer.modelfile import InputSpec
@@ -38,10 +39,11 @@ from deepfer.training.build import (
     teacher,
     training_sets,
 )
+from deepfer.training.degrade import degrade
 from deepfer.training.distributed import Process, processes
 from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
 from deepfer.training.optimize import build_optimizer, lr_factor, set_lr
-from deepfer.training.recipe import Recipe, Saliency, from_json
+from deepfer.training.recipe import Degrade, Recipe, Saliency, from_json
 from deepfer.training.record import Record, progress_bar
 from deepfer.training.replay import Replay, Step
 from deepfer.training.saliency import FIRST, SaliencyView
@@ -112,6 +114,11 @@ class _Run:
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
                 "get it, or pass --set loss.votes=0"
             )
+        if recipe.loss.perceived and not _is_perceived(train_set):
+            raise DataError(
+                f"{recipe.dataset}: the recipe sets loss.perceived, but the data does not say what "
+                "share of people saw each expression; pass --set dataset_options.perceived=true"
+            )
         self.fingerprints = {"train": train_set.fingerprint(), "val": val_set.fingerprint()}
         if first is not None:
             view = SaliencyView(recipe.saliency, first, train_set)
@@ -127,9 +134,13 @@ class _Run:
         if recipe.init and not (folder / checkpoint.LAST).exists():
             start_from(self.network, recipe, self.labels)
         self.frozen = freeze(self.network, recipe.freeze)
-        self.spec = InputSpec(self.network.input_size, self.network.input_size)
-        self.train_data = TensorSet(train_set, self.spec, process.device)
-        self.val_data = TensorSet(val_set, self.spec, process.device)
+        side, perceived = self.network.input_size, recipe.loss.perceived
+        self.spec = InputSpec(side, side, standardize=recipe.standardize)
+        self.train_data, self.val_data = (
+            TensorSet(part, self.spec, process.device, perceived=perceived)
+            for part in (train_set, val_set)
+        )
+        self.prior = self.train_data.targets.mean(dim=0)
 
         votes = self.train_data.votes
         heads = Heads(self.network, votes.shape[1] if recipe.loss.votes else 0)
@@ -254,10 +265,17 @@ class _Run:
         faces = augment(data.faces(chosen), recipe.augment, plain=plain)
         if recipe.augment.mixup and not plain:
             faces, targets = mixup(faces, targets, recipe.augment.mixup)
-        faces = data.normalized(faces)
         taught = None
-        if self.teachers:
-            taught = self._teach(faces) if self.taught is None else targets[2]
+        if self.teachers:  # they see what the student would see in better conditions
+            taught = self._teach(data.normalized(faces)) if self.taught is None else targets[2]
+        if recipe.degrade != Degrade():
+            faces, hidden = degrade(faces, recipe.degrade)
+            # who sees half of a face knows half of what people saw in it
+            targets[0] = torch.lerp(targets[0], self.prior.expand_as(targets[0]), hidden)
+            taught = (
+                None if taught is None else torch.lerp(taught, self.prior.expand_as(taught), hidden)
+            )
+        faces = data.normalized(faces)
         with self._autocast():
             logits, vote_logits = self.parallel(faces)
         loss = self.loss(
@@ -299,7 +317,8 @@ class _Run:
             with self._autocast():
                 logits = network(faces).float()
             labels = data.labels[chosen.to(process.device)]
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+            targets = data.targets[chosen.to(process.device)]
+            loss += nn.functional.cross_entropy(logits, targets, reduction="sum")
             counts += torch.bincount(labels * k + logits.argmax(1), minlength=k * k)
         counts, loss = process.sum(counts), process.sum(loss)
         confusion = counts.reshape(k, k).long().cpu().numpy()
@@ -322,7 +341,7 @@ class _Run:
             "model": self.recipe.model,
             "model_options": self.recipe.model_options,
             "labels": [str(label) for label in self.labels],
-            "input": {"height": self.spec.height, "width": self.spec.width},
+            "input": asdict(self.spec),
             "recipe": self.recipe.to_json(),
             "data": self.fingerprints,
             "val_confusion": confusion.tolist(),
@@ -433,6 +452,10 @@ class _Run:
             "data": self.fingerprints,
             "parameters": sum(p.numel() for p in self.network.parameters()),
         }
+
+
+def _is_perceived(images: ImageSet) -> bool:
+    return images.votes is not None and images.votes.shape[1] == len(images.expressions)
 
 
 def _floating(network: Network) -> list[Tensor]:

@@ -60,6 +60,7 @@ class Loss:
     class_weights: bool = False  # inverse frequency, mean 1, computed from the training split
     logit_adjustment: NotNegative = 0.0  # τ of Menon et al. 2021, training only
     votes: NotNegative = 0.0  # weight of the second head, FER+ vote shares as soft targets
+    perceived: bool = False  # the votes, one column per label, are what the network learns
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -77,6 +78,19 @@ class Augment:
     erase: Share = 0.0  # share of the images that lose a rectangle
     mixup: NotNegative = 0.0  # α of the Beta distribution; 0: off
     plain_epochs: Count = 0  # last epochs without erasing and mixup
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Degrade:
+    """Which share of the faces each change of degrade.py meets, in training only."""
+
+    light: Share = 0.0  # gamma, exposure, light from a side, fog
+    cover: Share = 0.0  # mask, sunglasses, hand, hair
+    blur: Share = 0.0  # out of focus
+    motion: Share = 0.0
+    size: Share = 0.0  # originals of 12 to 48 pixels
+    noise: Share = 0.0
+    jpeg: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -121,12 +135,14 @@ class Recipe:
     batch_size: Annotated[int, Field(ge=2)] = 128
     # bfloat16 only where the hardware computes in it; auto does not say where it falls back
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    standardize: bool = False  # each face to mean 0 and deviation 1, instead of fixed constants
     ema: Below1 = 0.0  # decay of averaged weights; 0: off
     select: Literal["accuracy", "last"] = "accuracy"  # which epoch is kept as best, on val
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     loss: Loss = field(default_factory=Loss)
     augment: Augment = field(default_factory=Augment)
+    degrade: Degrade = field(default_factory=Degrade)
     distill: Distill = field(default_factory=Distill)
     saliency: Saliency = field(default_factory=Saliency)
 
