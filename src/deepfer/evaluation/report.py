@@ -1,8 +1,9 @@
-"""An evaluation as text for people."""
+"""Evaluations as text for people."""
 
 import numpy as np
 
 from deepfer import metrics
+from deepfer.evaluation.robustness import Robustness
 from deepfer.evaluation.run import Evaluation
 
 
@@ -25,3 +26,30 @@ def text(result: Evaluation) -> str:
         percents = ["-" if np.isnan(x) else f"{x:.1%}" for x in scores[:, i]]
         lines.append("  " + " ".join(f"{s:>8}" for s in [label, *counts, *percents]))
     return "\n".join(lines)
+
+
+def conditions_text(result: Robustness) -> str:
+    """Return accuracy at every severity, and what each condition leaves of the clean one."""
+    rows = {
+        name: ", ".join(f"{cell.severity}: {100 * cell.accuracy:.1f}" for cell in result.of(name))
+        for name in result.conditions
+    }
+    wide = max(map(len, rows.values()))
+    lines = [
+        f"{result.subject} on {result.data}, seed {result.seed}",
+        f"  clean accuracy {result.clean.accuracy:.2%}; share of it kept, mean over conditions: "
+        f"{percent(result.kept)}",
+        f"  {'condition':<12} {'accuracy (percent) at each severity':<{wide}} {'kept':>6} {'ECE':>6}",
+    ]
+    for name, shown in rows.items():
+        kept, ece = (percent(result.mean(name, figure)) for figure in ("kept", "ece"))
+        lines.append(f"  {name:<12} {shown:<{wide}} {kept:>6} {ece:>6}")
+        if (found := result.mean(name, "found")) is not None:
+            each = ", ".join(percent(cell.found) for cell in result.of(name))
+            lines.append(f"  {'':<12} faces found: {each}; mean {percent(found)}")
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage, or a dash where there is none."""
+    return "-" if share is None or np.isnan(share) else f"{share:.1%}"
