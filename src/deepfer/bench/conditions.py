@@ -1,5 +1,6 @@
 """Robustness under conditions as a table, curves, examples and one self-contained HTML page."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,11 +102,12 @@ def _curves(results: Sequence[Robustness]) -> bytes:
                 places,
                 [100 * cell.accuracy for cell in cells],
                 color=color,
+                linestyle="" if CONDITIONS[name].cases else "-",
                 marker="o",
                 markersize=4,
                 label=result.subject,
             )
-            axes.set_xticks(places, [cell.severity.replace(" ", "\n", 1) for cell in cells])
+            axes.set_xticks(places, [textwrap.fill(cell.severity, 9) for cell in cells])
         axes.set_title(f"{name} ({CONDITIONS[name].unit})", fontsize=10)
         axes.tick_params(labelsize=8)
         axes.set_ylim(0, 100)
@@ -115,7 +117,7 @@ def _curves(results: Sequence[Robustness]) -> bytes:
     for axes in list(panels.flat)[len(results[0].conditions) :]:
         axes.set_axis_off()
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(results), frameon=False)
     return png(figure)
 
 

@@ -42,12 +42,14 @@ class Condition:
     Attributes:
         unit: What the severities count, for people.
         levels: Five severities by their names, such as ``x 0.25``.
+        cases: The severities are cases side by side, none worse by definition than another.
         whole: Applied to a canvas that holds the face, which is then searched, aligned and
             classified; not to a crop.
     """
 
     unit: str
     levels: Mapping[str, Change]
+    cases: bool = False
     whole: bool = False
 
 
@@ -354,6 +356,7 @@ CONDITIONS: dict[str, Condition] = {
             "mask": partial(_cover, _draw_mask, (140, 235)),
             "half": partial(_cover, _draw_half, (0, 255)),
         },
+        cases=True,
     ),
     "contrast": Condition("share kept", _levels("{}", _contrast, 0.5, 0.3, 0.2, 0.1, 0.05)),
     "fog": Condition("share let through", _levels("{}", _fog, 0.8, 0.6, 0.4, 0.25, 0.15)),
@@ -367,6 +370,7 @@ CONDITIONS: dict[str, Condition] = {
             "noise 25": partial(_noise, 25),
             "24 pixels": partial(_size, 24 * CANVAS // CANVAS_FACE),
         },
+        cases=True,
         whole=True,
     ),
 }

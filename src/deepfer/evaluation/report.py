@@ -39,7 +39,7 @@ def conditions_text(result: Robustness) -> str:
         f"{result.subject} on {result.data}, seed {result.seed}",
         f"  clean accuracy {result.clean.accuracy:.2%}; share of it kept, mean over conditions: "
         f"{percent(result.kept)}",
-        f"  {'condition':<12} {'accuracy (percent) at each severity':<{wide}} {'kept':>6} {'ECE':>6}",
+        f"  {'condition':<12} {'accuracy in percent':<{wide}} {'kept':>6} {'ECE':>6}",
     ]
     for name, shown in rows.items():
         kept, ece = (percent(result.mean(name, figure)) for figure in ("kept", "ece"))
