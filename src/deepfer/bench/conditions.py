@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from deepfer.bench.page import block, png, write_page
@@ -69,8 +70,14 @@ def _lines(results: Sequence[Robustness]) -> list[list[str]]:
             kept, ece = (percent(result.mean(name, figure)) for figure in ("kept", "ece"))
             line += [accuracies, kept, ece]
         lines.append(line)
-    means = [x for result in results for x in ("", percent(result.kept), "")]
-    return [*lines, ["mean", "", "", *means]]
+    last = ["mean", "", ""]
+    for result in results:
+        accuracy, ece = (
+            np.mean([result.mean(name, figure) for name in result.conditions])
+            for figure in ("accuracy", "ece")
+        )
+        last += [f"{100 * accuracy:.1f}", percent(result.kept), percent(float(ece))]
+    return [*lines, last]
 
 
 def _notes(results: Sequence[Robustness]) -> list[str]:

@@ -7,6 +7,7 @@ from deepfer.cli.console import answer, tell
 
 if TYPE_CHECKING:
     from deepfer.data.base import ImageSet
+    from deepfer.evaluation.run import Evaluation
 
 _PLAIN = "the eval extra adds a table, pictures and a page: pip install 'deepfer[eval]'"
 
@@ -38,4 +39,25 @@ def measure_conditions(
         tell(f"wrote {out}; {_PLAIN}")
     else:
         write_conditions([result], out)
+        tell(f"wrote {out}/report.html and what it shows as files")
+
+
+def measure_groups(
+    result: "Evaluation", images: "ImageSet", *, column: str, out: Path | None
+) -> None:
+    """Divide an evaluation by a column, print the figures and write them to a folder."""
+    from deepfer.evaluation import report
+    from deepfer.evaluation.groups import by_groups
+
+    grouped = by_groups(result, images, column)
+    answer(report.groups_text(grouped))
+    if out is None:
+        return
+    try:
+        from deepfer.bench.groups import write_groups
+    except ModuleNotFoundError:
+        grouped.write(out)
+        tell(f"wrote {out}; {_PLAIN}")
+    else:
+        write_groups(grouped, out)
         tell(f"wrote {out}/report.html and what it shows as files")

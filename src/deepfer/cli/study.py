@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from deepfer.cli.console import answer, results_folder, tell
-from deepfer.cli.measures import measure_conditions
+from deepfer.cli.measures import measure_conditions, measure_groups
 from deepfer.cli.options import (
     Data,
     ExcludeFaults,
@@ -89,11 +89,14 @@ def evaluate(
     from deepfer.classify import Classifier
     from deepfer.data.fer2013 import Fer2013
     from deepfer.evaluation import report, run
+    from deepfer.evaluation.groups import group_names
 
     classifier = Classifier(model)
     dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
     if out is not None:
         results_folder(out)
+    if groups is not None:
+        group_names(images, groups)  # a column that is not there is told before the work
     if conditions:
         measure_conditions(model, images, data=what, limit=limit, seed=seed, out=out)
         return
@@ -101,6 +104,9 @@ def evaluate(
         result = run.evaluate_detected(classifier, images, data=f"{what}, through detection")
     else:
         result = run.evaluate(classifier, images, data=what)
+    if groups is not None:
+        measure_groups(result, images, column=groups, out=out)
+        return
     if isinstance(dataset, Fer2013) and protocol is None and not detected:
         run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))
