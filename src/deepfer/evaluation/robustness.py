@@ -152,10 +152,15 @@ class Robustness:
         """The conditions measured."""
         return tuple(dict.fromkeys(cell.condition for cell in self.cells))
 
+    def overall(self, figure: str) -> float:
+        """Return the mean of a figure over the conditions, each the mean of its severities."""
+        means = (self.mean(name, figure) for name in self.conditions)
+        return float(np.mean([mean for mean in means if mean is not None]))
+
     @property
     def kept(self) -> float:
-        """The share of clean accuracy kept: the mean over conditions, each that of severities."""
-        return float(np.mean([self.mean(name, "kept") for name in self.conditions]))
+        """The share of clean accuracy kept."""
+        return self.overall("kept")
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, JSON-ready."""
