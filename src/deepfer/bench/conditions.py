@@ -112,7 +112,9 @@ def _curves(results: Sequence[Robustness]) -> bytes:
                 markersize=4,
                 label=result.subject,
             )
-            axes.set_xticks(places, [textwrap.fill(cell.severity, 9) for cell in cells])
+            axes.set_xticks(
+                places, [textwrap.fill(cell.severity, 7, break_long_words=False) for cell in cells]
+            )
         axes.set_title(f"{name} ({CONDITIONS[name].unit})", fontsize=10)
         axes.tick_params(labelsize=8)
         axes.set_ylim(0, 100)

@@ -93,7 +93,9 @@ def gap_text(result: Grouped) -> str:
         f"{gap.best} against {gap.worst}"
     )
     if gap.chance is None:
-        return f"{sentence}; what chance alone gives cannot be told, as people stand in several"
+        return (
+            f"{sentence}; what chance alone gives cannot be told, as people stand in several groups"
+        )
     return f"{sentence}; 95 % of random divisions stay below {100 * gap.chance:.1f} points"
 
 
