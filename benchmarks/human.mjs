@@ -1,15 +1,20 @@
-// The side of @vladmandic/human in speed.py, which says how to install it.
+// The side of @vladmandic/human in speed.py, which says how to install it, and in conditions.py.
 //
 //     node human.mjs PROJECT photo PHOTO.png     the faces of one photo and their emotions
 //     node human.mjs PROJECT speed FOLDER        figures; FOLDER has 512x512.raw, 1920x1080.raw
 //     node human.mjs PROJECT classes FACES.raw   the class of each 64x64 face, in FER2013's order
 //
-// Prints one line of JSON. Only the face detector and the emotion network are on, else the defaults
+//     node human.mjs PROJECT answer              its version, then an answer per line of stdin:
+//         ["crops", FACES.raw, N, 64, 64]        the probabilities of each face, in that order
+//         ["photo", PHOTO.raw, HEIGHT, WIDTH, 3] those of the face that is found, or null
+//
+// Prints one line of JSON (`answer`: many). Only the face detector and the emotion network are on, else the defaults
 // hold, such as one face per photo. They run on WebAssembly with SIMD, for which TensorFlow.js has no
 // threads in Node. Raw files are 8-bit pixels, RGB for photos and gray for faces.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -90,6 +95,24 @@ async function speed(folder) {
   return figures;
 }
 
+const FER2013 = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"];
+
+/** Print the answer to every line of stdin. */
+async function answer() {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [task, file, ...shape] = JSON.parse(line);
+    const pixels = readFileSync(file);
+    let rows;
+    if (task === "crops") rows = await classify(Float32Array.from(pixels, (x) => x / 127.5 - 1));
+    else {
+      const [face] = await detect(Float32Array.from(pixels), shape[0], shape[1]);
+      const scores = new Map(face?.emotion?.map(({ emotion, score }) => [emotion, score]));
+      rows = scores.size ? FER2013.map((name) => scores.get(name) ?? 0) : null;
+    }
+    console.log(JSON.stringify(rows));
+  }
+}
+
 const tasks = {
   photo: async (path) => {
     const { data, width, height } = require("pngjs").PNG.sync.read(readFileSync(path));
@@ -102,4 +125,7 @@ const tasks = {
     return rows.map((row) => row.indexOf(Math.max(...row)));
   },
 };
-console.log(JSON.stringify(await tasks[task](target)));
+if (task === "answer") {
+  console.log(JSON.stringify(human.version));
+  await answer();
+} else console.log(JSON.stringify(await tasks[task](target)));

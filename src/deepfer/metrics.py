@@ -3,6 +3,9 @@
 Rows of a confusion matrix are true classes, columns predicted ones, entries counts.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,15 +65,55 @@ def calibration_error(
     Source:
         Guo et al., On Calibration of Modern Neural Networks, 2017, equation 3.
     """
+    return _calibration_gap(probabilities, probabilities.argmax(axis=1) == true, bins)
+
+
+def vote_calibration_error(
+    probabilities: NDArray[np.floating], shares: NDArray[np.floating], bins: int = 15
+) -> float:
+    """Return the expected calibration error against people's votes.
+
+    The top probability is held against the share of people who give that answer, instead of
+    against right or wrong.
+
+    Args:
+        probabilities: (N, K), rows sum to 1.
+        shares: (N, K) shares of the votes, 0 to 1; rows sum to less than 1 where people gave
+            answers that are none of the K.
+        bins: Number of equal-width bins over 0 to 1.
+    """
+    answer = probabilities.argmax(axis=1)
+    return _calibration_gap(probabilities, shares[np.arange(len(shares)), answer], bins)
+
+
+def _calibration_gap(
+    probabilities: NDArray[np.floating], outcome: NDArray[Any], bins: int
+) -> float:
+    """Return by how much the mean top probability of a bin misses its mean outcome, on average."""
     top = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == true
     place = np.minimum((top * bins).astype(int), bins - 1)
-    size = np.bincount(place, minlength=bins)
     gap = np.abs(
-        np.bincount(place, weights=correct, minlength=bins)
+        np.bincount(place, weights=outcome, minlength=bins)
         - np.bincount(place, weights=top, minlength=bins)
     )
-    return float(gap[size > 0].sum() / len(true))
+    return float(gap.sum() / len(top))
+
+
+def wilson(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, 0 to 1.
+
+    Args:
+        hits: Of `count`.
+        count: At least 1.
+
+    Source:
+        Wilson 1927, without continuity correction.
+    """
+    z, share = 1.959963984540054, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    reach /= 1 + z * z / count
+    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def log_loss(probabilities: NDArray[np.floating], true: NDArray[np.int64]) -> float:

@@ -15,6 +15,8 @@ from PIL import Image as PillowImage
 
 from conftest import Run
 from deepfer.data import list_datasets
+from deepfer.data.fer2013 import VOTE_NAMES
+from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.models import list_models
 from deepfer.training import checkpoint
 from small_copies import pixel_text
@@ -169,6 +171,42 @@ def test_evaluate_on_fer2013(
     done = deepfer("evaluate", "--data", "jaffe", "--root", ".", "--exclude-faults")
     assert done.returncode == 1
     assert "jaffe" in done.stderr
+
+
+def test_evaluate_against_votes(
+    deepfer: Run, tmp_path: Path, write_fer2013: Callable[..., Path]
+) -> None:
+    rows: list[tuple[object, str, str]] = [(3, pixel_text(i), "PrivateTest") for i in range(6)]
+    write_fer2013(tmp_path, [(0, pixel_text(50), "Training"), *rows])
+    names = ",".join(VOTE_NAMES)
+    happy, contempt, split, nothing = ("0,10" + ",0" * 8, "0,0,0,0,0,0,0,10,0,0",
+                                       "0,5,5,0,0,0,0,0,0,0", "0,0,0,0,0,0,0,0,0,10")  # fmt: skip
+    votes = [happy, happy, happy, contempt, split, nothing]
+    lines = [f"Training,,{happy}", *(f"PrivateTest,,{row}" for row in votes)]
+    text = "\n".join([f"Usage,Image name,{names}", *lines]) + "\n"
+    (tmp_path / "fer2013new.csv").write_text(text)
+    done = deepfer("evaluate", "--data", "fer2013", "--root", ".", "--out", "result")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "result" / "metrics.json").read_text())
+    figures, counts = content["figures"], content["counts"]
+    assert counts["images for FER+ majority accuracy"] == 3
+    assert counts["images for FER+ majority of eight accuracy"] == 4  # contempt counts, as missed
+    expected = figures["FER+ majority accuracy"] * 3 / 4
+    assert figures["FER+ majority of eight accuracy"] == pytest.approx(expected)
+    with (tmp_path / "result" / "predictions.csv").open() as file:
+        faces = list(csv.DictReader(file))
+    own = [max(float(face[str(e)]) for e in BASIC_EXPRESSIONS) for face in faces]
+    happier = [face["predicted"] == "happy" for face in faces]
+    shares = (
+        [1.0 * h for h in happier[:3]]
+        + [0.0]
+        + [0.5 if faces[4]["predicted"] in {"happy", "surprise"} else 0.0]
+    )
+    gaps = [abs(p - s) for p, s in zip(own, shares, strict=False)]
+    # at most the mean distance of each face, and at least that of all of them
+    assert abs(sum(own[:5]) - sum(shares)) / 5 - 1e-5 <= figures["FER+ votes ECE"]
+    assert figures["FER+ votes ECE"] <= sum(gaps) / 5 + 1e-5
+    assert "FER+ majority ECE" in figures
 
 
 def test_explain_photos(deepfer: Run, tmp_path: Path, astronaut: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from deepfer import metrics
@@ -63,3 +64,20 @@ def test_calibrated_predictions_have_a_small_error() -> None:
     sharpened = probabilities[:20_000] ** 3
     sharpened /= sharpened.sum(axis=1, keepdims=True)
     assert metrics.calibration_error(sharpened, true) > 0.1
+
+
+def test_calibration_against_votes_by_hand() -> None:
+    # both answers are the first class, at 0.9, and 0.8 and 0.6 of the people give them
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1]])
+    shares = np.array([[0.8, 0.2], [0.6, 0.1]])
+    assert metrics.vote_calibration_error(probabilities, shares) == pytest.approx(0.2)
+    certain = np.array([[1.0, 0.0], [1.0, 0.0]])
+    hard = metrics.calibration_error(probabilities, np.array([0, 0]))
+    assert metrics.vote_calibration_error(probabilities, certain) == pytest.approx(hard)
+
+
+@given(st.integers(1, 400), st.data())
+def test_wilson_agrees_with_scipy(count: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, count))
+    expected = stats.binomtest(hits, count).proportion_ci(0.95, "wilson")
+    assert metrics.wilson(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -125,13 +125,12 @@ def difference(
 def _line(result: Evaluation, reference: Evaluation | None, groups: NDArray[np.int64]) -> list[str]:
     hits = result.predicted == result.true
     accuracy, independent = float(hits.mean()), int(groups.max()) + 1
-    test = stats.binomtest(round(accuracy * independent), independent)
-    interval = test.proportion_ci(0.95, "wilson")
+    low, high = metrics.wilson(round(accuracy * independent), independent)
     line = [
         result.model,
         str(len(hits)),
         f"{accuracy:.2%}",
-        f"{interval.low:.2%} to {interval.high:.2%}",
+        f"{low:.2%} to {high:.2%}",
         f"{metrics.uar(result.confusion):.2%}",
         f"{metrics.macro_f1(result.confusion):.2%}",
         f"{result.figures['ECE']:.2%}",

@@ -93,22 +93,37 @@ def section(
     scores = np.stack(
         [f(confusion) for f in (metrics.precisions, metrics.recalls, metrics.f1_scores)]
     )
-    body = "".join(
-        f"<tr><th>{html.escape(label)}</th><td>{int(confusion[i].sum())}</td>"
-        + "".join("<td>-</td>" if np.isnan(s) else f"<td>{s:.1%}</td>" for s in scores[:, i])
-        + "</tr>"
+    lines = [
+        [label, str(int(confusion[i].sum()))]
+        + ["-" if np.isnan(s) else f"{s:.1%}" for s in scores[:, i]]
         for i, label in enumerate(labels)
-    )
+    ]
+    columns = ("expression", "images", "precision", "recall", "F1")
+    return block(title, pictures, columns, lines)
+
+
+def block(
+    title: str,
+    pictures: Sequence[tuple[str, bytes]],
+    columns: Line = (),
+    lines: Sequence[Line] = (),
+) -> str:
+    """Return a part of the page: pictures and, beside them, a table; large pictures without one.
+
+    Args:
+        title: Heading.
+        pictures: Alternative texts and PNGs.
+        columns: The table's head; without it there is no table.
+        lines: Its lines.
+    """
+    large = "" if columns else " class=large"
     shown = "".join(
-        f'<img alt="{html.escape(alt)}" src="data:image/png;base64,'
+        f'<img{large} alt="{html.escape(alt)}" src="data:image/png;base64,'
         f'{base64.b64encode(data).decode()}">'
         for alt, data in pictures
     )
-    head = "<tr><th>expression</th><th>images</th><th>precision</th><th>recall</th><th>F1</th></tr>"
-    return (
-        f"<section><h2>{html.escape(title)}</h2><div class=row>{shown}"
-        f"<table>{head}{body}</table></div></section>"
-    )
+    table = f"<div class=wide>{_table(columns, lines)}</div>" if columns else ""
+    return f"<section><h2>{html.escape(title)}</h2><div class=row>{shown}{table}</div></section>"
 
 
 _STYLE = """
@@ -120,6 +135,7 @@ th,td{border-bottom:1px solid #ddd;padding:.3rem .6rem;text-align:right;white-sp
 th:first-child,td:first-child,.words{text-align:left}
 .row{display:flex;flex-wrap:wrap;gap:1.5rem;align-items:flex-start}
 img{max-width:100%;height:auto;width:34rem}
+img.large{width:80rem}
 @media (prefers-color-scheme:dark){body{background:#16181c;color:#e8e8e8}
 th,td{border-color:#3a3d44}img{background:#fff}}
 """
@@ -132,6 +148,17 @@ def _page(
     sections: Sequence[str],
     notes: Sequence[str],
 ) -> str:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1><div class=wide>{_table(columns, lines)}</div>"
+        f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
+        f"{''.join(sections)}</body></html>\n"
+    )
+
+
+def _table(columns: Line, lines: Sequence[Line]) -> str:
     parts = zip(columns, *lines, strict=True)
     kinds = ["" if all(map(_figure, cells)) else " class=words" for _, *cells in parts]
 
@@ -141,14 +168,7 @@ def _page(
         return f"<tr>{shown}</tr>"
 
     body = row(columns, "th") + "".join(row(line, "td") for line in lines)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1><div class=wide><table>{body}</table></div>"
-        f"{''.join(f'<p>{html.escape(note)}</p>' for note in notes)}"
-        f"{''.join(sections)}</body></html>\n"
-    )
+    return f"<table>{body}</table>"
 
 
 def _figure(cell: str) -> bool:

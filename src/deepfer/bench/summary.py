@@ -63,14 +63,11 @@ class RowResult:
         """
         if self.mean is None:
             return None
-        test = stats.binomtest(round(self.mean * self.independent), self.independent)
-        found = test.proportion_ci(0.95, "wilson")
+        low, high = metrics.wilson(round(self.mean * self.independent), self.independent)
         reach = 0.0
         if self.deviation is not None:
             reach = _reach(self._values)
-        low = min(float(found.low), self.mean - reach)
-        high = max(float(found.high), self.mean + reach)
-        return max(0.0, low), min(1.0, high)
+        return max(0.0, min(low, self.mean - reach)), min(1.0, max(high, self.mean + reach))
 
     @property
     def gap(self) -> float | None:

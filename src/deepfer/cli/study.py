@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from deepfer.cli.console import answer, results_folder, tell
+from deepfer.cli.measures import measure_conditions, measure_groups
 from deepfer.cli.options import (
     Data,
     ExcludeFaults,
@@ -63,20 +64,49 @@ def evaluate(
     out: Annotated[
         Optional[Path], typer.Option(help="Write metrics, predictions, matrix and report here.")
     ] = None,
+    conditions: Annotated[
+        bool,
+        typer.Option("--conditions", help="Measure under light, blur, noise, cover and so on."),
+    ] = False,
+    limit: Annotated[
+        Optional[int], typer.Option(min=1, help="With --conditions: so many images, by seed.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="With --conditions: what is drawn and chosen.")
+    ] = 0,
+    groups: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="COLUMN", help="Compare groups of a manifest; age=30,60 bins numbers."
+        ),
+    ] = None,
 ) -> None:
     """Measure a model file on a data set."""
+    if conditions and (detected or groups is not None):
+        raise typer.BadParameter("--conditions stands alone; it has the whole path among others")
+    if not conditions and (limit is not None or seed):
+        raise typer.BadParameter("--limit and --seed need --conditions")
     from deepfer.classify import Classifier
     from deepfer.data.fer2013 import Fer2013
     from deepfer.evaluation import report, run
+    from deepfer.evaluation.groups import group_names
 
     classifier = Classifier(model)
     dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
     if out is not None:
         results_folder(out)
+    if groups is not None:
+        group_names(images, groups)  # a column that is not there is told before the work
+    if conditions:
+        measure_conditions(model, images, data=what, limit=limit, seed=seed, out=out)
+        return
     if detected:
         result = run.evaluate_detected(classifier, images, data=f"{what}, through detection")
     else:
         result = run.evaluate(classifier, images, data=what)
+    if groups is not None:
+        measure_groups(result, images, column=groups, out=out)
+        return
     if isinstance(dataset, Fer2013) and protocol is None and not detected:
         run.add_fer2013_figures(result, dataset, split)
     answer(report.text(result))

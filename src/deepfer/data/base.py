@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -32,6 +32,7 @@ class ImageSet:
         sequences: N names of the recording an image was taken from, or None where unknown.
             Images of one sequence are near twins: they must not stand on both sides of a split.
         votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or None.
+        columns: What else a manifest says of each image, N texts by the name of their column.
     """
 
     images: Sequence[Image] | NDArray[np.uint8]
@@ -41,6 +42,7 @@ class ImageSet:
     subjects: tuple[str, ...] | None = None
     sequences: tuple[str, ...] | None = None
     votes: NDArray[np.float32] | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,6 +63,7 @@ class ImageSet:
             subjects=None if self.subjects is None else tuple(self.subjects[i] for i in index),
             sequences=None if self.sequences is None else tuple(self.sequences[i] for i in index),
             votes=None if self.votes is None else self.votes[index],
+            columns={name: tuple(c[i] for i in index) for name, c in self.columns.items()},
         )
 
     def counts(self) -> dict[Expression, int]:

@@ -35,6 +35,7 @@ _SPLIT_NAMES = {
     "validation": "val",
     "testing": "test",
 }
+_OWN = ("path", "expression", "split", "subject")  # a manifest's columns that mean something here
 
 
 class Folder:
@@ -112,7 +113,10 @@ class Folder:
 
 
 class Manifest:
-    """A CSV file with the columns ``path``, ``expression`` and, if known, subject and split."""
+    """A CSV file with the columns ``path``, ``expression`` and, if known, subject and split.
+
+    Further columns, such as sex, age or site, come with the images as they are.
+    """
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
         name="manifest",
@@ -123,6 +127,7 @@ class Manifest:
         layout=(
             "manifest.csv (or the file that --root names): path,expression[,subject][,split]",
             "paths are relative to the file; split is train, val or test",
+            "further columns (sex, age, site) are for `deepfer evaluate --groups COLUMN`",
         ),
         labels=_LABELS,
         groups="subject",
@@ -148,6 +153,9 @@ class Manifest:
             name=self.info.name,
             expressions=in_order(_LABELS[row["expression"]] for row in self._rows),
             subjects=subjects if subjects[0] else None,
+            columns={
+                name: tuple(row[name] for row in rows) for name in rows[0] if name not in _OWN
+            },
         )
 
     def faults(self) -> Iterator[Finding]:
@@ -170,9 +178,8 @@ class Manifest:
             if problem:
                 raise DataError(f"manifest: {self.path}: line {line}: {problem}")
             subject = row.get("subject", "")
-            rows.append(
-                {"path": path, "expression": expression, "split": split, "subject": subject}
-            )
+            own = {"path": path, "expression": expression, "split": split, "subject": subject}
+            rows.append({name: cell for name, cell in row.items() if name} | own)
         if not rows:
             raise DataError(f"manifest: {self.path}: lists no images; add lines")
         for column, ambiguous in (("split", "all"), ("subject", "")):

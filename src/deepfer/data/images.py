@@ -47,6 +47,7 @@ def read_set(
     expressions: tuple[Expression, ...],
     subjects: Sequence[str] | None = None,
     sequences: Sequence[str] | None = None,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
 ) -> ImageSet:
     """Read labelled image files.
 
@@ -57,6 +58,7 @@ def read_set(
         expressions: The expressions that labels count in.
         subjects: One per file, where known.
         sequences: One per file, where known.
+        columns: What else is known of each file, by the name of its column.
 
     Raises:
         DataError: There are no files, or one is damaged.
@@ -70,6 +72,7 @@ def read_set(
         ids=tuple(Path(os.path.relpath(path, root)).as_posix() for path, _ in files),
         subjects=None if subjects is None else tuple(subjects),
         sequences=None if sequences is None else tuple(sequences),
+        columns=columns or {},
     )
 
 

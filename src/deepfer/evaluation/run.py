@@ -21,12 +21,10 @@ from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels
 from deepfer.data.images import stack
 from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
+from deepfer.evaluation.conditions import on_canvas
 from deepfer.files import csv_text, git_commit, write_text
 from deepfer.labels import Expression
 from deepfer.preprocess import to_pixels
-from deepfer.types import Image
-
-_CANVAS = 160  # pixels per 48 of the face, for the test through detection
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ def aligned_faces(images: ImageSet, size: int, data: str) -> tuple[ImageSet, NDA
     detector = FaceDetector()
     found, crops = [], []
     for i, image in enumerate(images.images):
-        canvas = _on_canvas(image)
+        canvas = on_canvas(image)
         faces = detector(canvas)
         if faces:
             centre = np.array(canvas.shape[1::-1]) / 2
@@ -197,7 +195,11 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> Non
 
     Two FER+ labels: the majority as its authors define it (`majority_labels`), and the most
     voted answer where it is not tied. Images whose label is none of the model's expressions do
-    not count.
+    not count, but for ``FER+ majority of eight``: there contempt counts as it does in FER+'s own
+    figures, and a model that does not know it misses it.
+
+    Two calibration errors: of the top probability against the majority (right or wrong), and
+    against the votes (the share of people's expressions that is the answer).
     """
     images = dataset.load(split)
     place = {name: i for i, name in enumerate(images.ids)}
@@ -218,11 +220,24 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> Non
         known = [result.labels.index(e) if e in result.labels else -1 for e in expressions]
         return np.array([*known, -1], dtype=np.int64)  # -1 picks the last: none
 
-    majority = position(tuple(Expression))[majority_labels(votes)]
+    eight = majority_labels(votes)
+    majority = position(tuple(Expression))[eight]
     add("FER+ majority", majority, majority >= 0)
+    add("FER+ majority of eight", majority, eight >= 0)
     top = position((*VOTE_EXPRESSIONS, None, None))[votes.argmax(axis=1)]
     clear = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) == 1
     add("FER+ most voted", top, (top >= 0) & clear)
+    if (known := majority >= 0).any():
+        result.figures["FER+ majority ECE"] = metrics.calibration_error(
+            result.probabilities[known], majority[known]
+        )
+    seen = votes[:, : len(VOTE_EXPRESSIONS)]
+    if (voted := seen.sum(axis=1) > 0).any():
+        shares = (seen / np.maximum(seen.sum(axis=1, keepdims=True), 1))[voted]
+        column = [VOTE_EXPRESSIONS.index(e) for e in result.labels]
+        result.figures["FER+ votes ECE"] = metrics.vote_calibration_error(
+            result.probabilities[voted], shares[:, column]
+        )
 
 
 def measured(
@@ -288,13 +303,6 @@ def _known(
         raise DataError(f"{data}: shows none of the model's expressions ({', '.join(labels)})")
     left_out = {f"left out: {e}, unknown to the model": images.counts()[e] for e in strange}
     return images.take(known), left_out
-
-
-def _on_canvas(image: Image) -> Image:
-    height, width = image.shape[:2]
-    margin = round(max(height, width) * (_CANVAS - 48) / 96)
-    padding = [(margin, margin), (margin, margin), (0, 0)][: image.ndim]
-    return np.pad(image, padding, constant_values=127)
 
 
 def _centre(box: tuple[int, int, int, int]) -> NDArray[np.float64]:
