@@ -55,6 +55,21 @@ def align(photo: Image, landmarks: NDArray[np.floating], size: int) -> Image:
     """
     template = TEMPLATE.astype(landmarks.dtype) * (size / TEMPLATE_SIZE)
     turn, shift = similarity(template, landmarks)
+    return cut_square(photo, turn, shift, size)
+
+
+def cut_square(photo: Image, turn: complex, shift: complex, size: int) -> Image:
+    """Cut out a square that may be turned.
+
+    Args:
+        photo: uint8 (H, W) or (H, W, 3).
+        turn: With `shift`, from the square to the photo; see `similarity`.
+        shift: Where the square's upper left corner lies.
+        size: Height and width of the result in pixels.
+
+    Returns:
+        As from `align`.
+    """
     corners = np.array([0, size, 1j * size, size * (1 + 1j)]) * turn + shift
     left, top = math.floor(corners.real.min()) - 2, math.floor(corners.imag.min()) - 2
     right, bottom = math.ceil(corners.real.max()) + 2, math.ceil(corners.imag.max()) + 2
