@@ -80,7 +80,8 @@ def _label(
 ) -> Rectangle:
     """Draw the label above or below the box, inside the picture, clear of labels and faces."""
     x, y, width, height = face.face.box
-    text = f"{name} {face.expression} {face.probability:.0%}".lstrip()
+    share = f" {face.probability:.0%}" if face.certain else ""
+    text = f"{name} {face.answer}{share}".lstrip()
     font = ImageFont.load_default(max(10, min(width / 5, min(size) / 18)))
     text_width = draw.textlength(text, font) + 6
     text_height = font.getbbox("Ag")[3] + 4

@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer.batch.engines import run
 from deepfer.batch.plan import Options, plan
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
+from deepfer.classify import model_path
 from deepfer.errors import InputError
 
 
@@ -130,9 +130,9 @@ class TestPlan:
 
     def test_another_model_behind_the_same_name(self, photos: Path, tmp_path: Path) -> None:
         own = tmp_path / "own.onnx"
-        shutil.copyfile(FLOAT_MODEL, own)
+        shutil.copyfile(model_path(exact=True), own)
         plan(str(photos), tmp_path / "job", Options(model=str(own)))
-        shutil.copyfile(DEFAULT_MODEL, own)
+        shutil.copyfile(model_path(), own)
         with pytest.raises(InputError, match="other inputs or options"):
             plan(str(photos), tmp_path / "job", Options(model=str(own)))
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import Run
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
+from deepfer.classify import model_path
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.modelfile import ModelInfo
 
@@ -62,7 +62,7 @@ class TestAnswers:
         done = deepfer("predict", astronaut, "--json")
         (line,) = done.stdout.splitlines()
         content = json.loads(line)
-        assert content["schema"] == 1
+        assert content["schema"] == 2
         assert content["source"] == str(astronaut)
         (face,) = content["faces"]
         assert face["expression"] == "happy"
@@ -70,7 +70,7 @@ class TestAnswers:
 
     def test_csv(self, deepfer: Run, astronaut: Path) -> None:
         lines = deepfer("predict", astronaut, "--csv").stdout.splitlines()
-        assert lines[0].startswith("source,width,height,model,face,x,y,")
+        assert lines[0].startswith("source,width,height,model,prior,face,x,y,")
         assert len(lines) == 2
 
     def test_standard_input(self, deepfer: Run, astronaut: Path) -> None:
@@ -254,7 +254,7 @@ class TestModelFiles:
         one_line_error(done, "m.onnx", "not a readable ONNX model")
 
     def test_foreign(self, deepfer: Run, astronaut: Path) -> None:
-        detector = DEFAULT_MODEL.with_name("yunet_2023mar_dynamic.onnx")
+        detector = model_path().with_name("yunet_2023mar_dynamic.onnx")
         done = deepfer("predict", astronaut, "--model", detector)
         assert done.returncode == 1
         one_line_error(done, "not a deepfer model file")
@@ -262,7 +262,7 @@ class TestModelFiles:
     def test_another_label_order_gives_the_same_answer(
         self, deepfer: Run, astronaut: Path, tmp_path: Path
     ) -> None:
-        model = onnx.load(str(FLOAT_MODEL))
+        model = onnx.load(model_path(exact=True))
         metadata = {p.key: p.value for p in model.metadata_props}
         info = ModelInfo.from_metadata(metadata, "")
         weight, bias = _classifier(model)
@@ -281,14 +281,14 @@ class TestModelFiles:
         )
         onnx.helper.set_model_props(model, changed.to_metadata())
         onnx.save(model, str(tmp_path / "other.onnx"))
-        own = deepfer("predict", astronaut, "--json", "--model", FLOAT_MODEL)
+        own = deepfer("predict", astronaut, "--json", "--model", model_path(exact=True))
         other = deepfer("predict", astronaut, "--json", "--model", "other.onnx")
         ours, theirs = (json.loads(d.stdout)["faces"][0]["probabilities"] for d in (own, other))
         assert list(theirs) == [str(e) for e in BASIC_EXPRESSIONS]
         assert theirs == pytest.approx(ours, abs=1e-5)
 
     def test_labels_that_do_not_fit(self, deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
-        model = onnx.load(str(DEFAULT_MODEL))
+        model = onnx.load(model_path())
         info = ModelInfo.from_metadata({p.key: p.value for p in model.metadata_props}, "")
         short = ModelInfo(name="m", labels=info.labels[:3], input=info.input)
         onnx.helper.set_model_props(model, short.to_metadata())

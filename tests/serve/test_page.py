@@ -44,7 +44,7 @@ def test_a_dropped_photo(service: str, browser: Open, astronaut: Path, tmp_path:
         page.click("#download")
     download.value.save_as(tmp_path / "result.json")
     content = json.loads((tmp_path / "result.json").read_text())
-    assert (content["schema"], content["source"]) == (1, "portrait.png")
+    assert (content["schema"], content["source"]) == (2, "portrait.png")
     assert content["faces"][0]["expression"] == "happy"
     page.mouse.click(*_face_centre(page, content["faces"][0]["box"]))  # a click explains
     page.wait_for_selector("#explanation:not([hidden])")

@@ -216,7 +216,7 @@ def test_explanation_is_that_of_python(
         probabilities = {str(e): p for e, p in expected.probabilities.items()}
         shares = region_shares(expected.map, face_regions(48, 48))
         assert explanation["method"] == expected.method
-        assert (explanation["schema"], explanation["face"]) == (1, 1)
+        assert (explanation["schema"], explanation["face"]) == (2, 1)
         assert (explanation["expression"], explanation["target"]) == ("happy", target)
         assert explanation["probabilities"] == pytest.approx(probabilities, abs=1e-3)
         assert explanation["regions"] == pytest.approx(shares, abs=1e-3)

@@ -10,7 +10,8 @@ from deepfer.cli.options import (
     Data,
     ExcludeFaults,
     Fold,
-    ModelFile,
+    Model,
+    PriorText,
     ProtocolName,
     Root,
     Split,
@@ -52,7 +53,8 @@ def evaluate(
     data: Data,
     root: Root = None,
     split: Split = "test",
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
@@ -69,7 +71,7 @@ def evaluate(
     from deepfer.data.fer2013 import Fer2013
     from deepfer.evaluation import report, run
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, prior)
     dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
     if out is not None:
         results_folder(out)
@@ -78,7 +80,7 @@ def evaluate(
     else:
         result = run.evaluate(classifier, images, data=what)
     if isinstance(dataset, Fer2013) and protocol is None and not detected:
-        run.add_fer2013_figures(result, dataset, split)
+        run.add_fer2013_figures(result, dataset, split, classifier.info)
     answer(report.text(result))
     if out is None:
         return
@@ -94,7 +96,8 @@ def evaluate(
 
 def compare(
     models: Annotated[
-        list[Path], typer.Argument(help="Model files; one alone is compared with the shipped one.")
+        list[str],
+        typer.Argument(help="Names or files of models; one alone is compared with the default."),
     ],
     data: Data,
     root: Root = None,
@@ -125,7 +128,7 @@ def judge(
     data: Data = "drawn",
     root: Root = None,
     split: Split = "test",
-    model: ModelFile = None,
+    model: Model = None,
     per_expression: Annotated[
         int, typer.Option(min=1, help="At most so many faces of each expression.")
     ] = 10,
@@ -135,13 +138,13 @@ def judge(
 ) -> None:
     """Measure whether explanations are right: all methods and controls on the same faces."""
     from deepfer.bench.judge import judge as run_judge
-    from deepfer.classify import FLOAT_MODEL, Classifier
+    from deepfer.classify import Classifier, model_path
     from deepfer.data import open_dataset
     from deepfer.data.drawn import Drawn
     from deepfer.explain.means import correct_faces
     from deepfer.preprocess import to_pixels
 
-    classifier = Classifier(model or FLOAT_MODEL)
+    classifier = Classifier(model_path(model, exact=True))
     size = {"size": classifier.info.input.height} if data == "drawn" else {}
     dataset = open_dataset(data, root, **size)
     images = dataset.load(split)

@@ -226,6 +226,12 @@ def majority_labels(votes: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(clear, position[top], -1)
 
 
+def votes_for(labels: Sequence[Expression], votes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return FER+ votes, (N, 10), as (N, K): people per expression of `labels`, others left out."""
+    columns = [VOTE_EXPRESSIONS.index(label) for label in labels]
+    return np.asarray(votes[:, columns])
+
+
 def _copies(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[list[int]]:
     """Group the positions of images that are equal pixel for pixel."""
     groups: dict[bytes, list[int]] = defaultdict(list)
