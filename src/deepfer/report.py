@@ -39,7 +39,7 @@ def face_record(face: FaceExpression, now: FaceExpression | None = None) -> dict
         "possible": [str(e) for e in face.possible],
         "pose": None
         if pose is None
-        else {angle: round(getattr(pose, angle), 1) for angle in _ANGLES},
+        else {angle: round(getattr(pose, angle), 1) + 0.0 for angle in _ANGLES},  # no -0.0
         "sharpness": round(quality.sharpness, 3),
         "light": round(quality.light, 3),
         "size": quality.size,

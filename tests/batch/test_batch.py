@@ -199,6 +199,21 @@ def test_from_the_command_line(deepfer: Run, photos: Path, tmp_path: Path) -> No
     assert not (tmp_path / "job2").exists()
 
 
+def test_rows_say_model_prior_and_certainty(deepfer: Run, photos: Path, tmp_path: Path) -> None:
+    command = ("batch", photos, "job", "--model", "fer2013", "--prior", "balanced")
+    done = deepfer(*command, "--min-certainty", 1, "--workers", 1)
+    assert done.returncode == 3, done.stderr
+    row = table(tmp_path / "job", "faces")[0]
+    assert (row["model"], row["prior"]) == ("deepfer_fast-fer2013@3-int8", "balanced")
+    assert (row["certain"], row["possible"]) == (False, "happy")
+    assert row["notes"] == ""
+    assert {"yaw", "pitch", "roll", "sharpness", "light", "size", "s_happy"} <= set(row)
+    options = json.loads((tmp_path / "job" / "job.json").read_text())
+    assert (options["model"], options["min_certainty"]) == ("fer2013", 1)
+    done = deepfer(*command, "--min-certainty", 0.5)
+    assert "other inputs or options" in done.stderr
+
+
 def workers_of(driver: int) -> list[int]:
     """Return the processes that a driver started to do partitions."""
     children = Path(f"/proc/{driver}/task/{driver}/children").read_text().split()

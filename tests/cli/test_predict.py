@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,46 @@ class TestAnswers:
         assert process.wait(timeout=60) == 0
         lines = (tmp_path / "rows").read_text().splitlines()
         assert [len(json.loads(line)["faces"]) for line in lines] == [1, 1, 1]
+
+
+class TestPriorAndCertainty:
+    def test_they_are_said(self, deepfer: Run, astronaut: Path) -> None:
+        options = ("--model", "fer2013", "--prior", "balanced", "--min-certainty", 0.99)
+        done = deepfer("predict", astronaut, "--json", *options)
+        content = json.loads(done.stdout)
+        assert content["model"] == "deepfer_fast-fer2013@3-int8"
+        assert content["prior"] == "balanced"
+        (face,) = content["faces"]
+        assert face["probability"] < 0.99
+        assert face["certain"] is False
+        assert "uncertain: happy" in deepfer("predict", astronaut, *options).stdout
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (("--prior", "even"), "prior 'even': expected photos, balanced, or shares"),
+            (("--prior", "happy=1"), "expected one share for each of angry, disgust"),
+            (("--model", "ferplu"), "unknown model 'ferplu'; known: ferplus, fer2013"),
+        ],
+    )
+    def test_mistakes(
+        self, deepfer: Run, astronaut: Path, options: tuple[str, str], expected: str
+    ) -> None:
+        done = deepfer("predict", astronaut, *options)
+        assert done.returncode == 1
+        one_line_error(done, expected)
+
+    def test_a_model_that_does_not_know_its_shares(
+        self, deepfer: Run, astronaut: Path, tmp_path: Path
+    ) -> None:
+        model = onnx.load(model_path())
+        info = ModelInfo.from_metadata({p.key: p.value for p in model.metadata_props}, "")
+        onnx.helper.set_model_props(model, replace(info, prior=()).to_metadata())
+        onnx.save(model, str(tmp_path / "old.onnx"))
+        done = deepfer("predict", astronaut, "--model", "old.onnx", "--prior", "balanced")
+        assert done.returncode == 1
+        one_line_error(done, "does not say which shares it learnt")
+        assert deepfer("predict", astronaut, "--model", "old.onnx").returncode == 0
 
 
 class TestBadInput:

@@ -165,13 +165,13 @@ class TestTracker:
 
 def test_smoothing() -> None:
     smoother = Smoother(0.5)
-    first, last = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
-    assert smoother.update(1, 0.0, first) == [1, 0]
+    first, last = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert smoother.update(1, 0.0, first).tolist() == [1, 0]
     for i in range(1, 51):
         found = smoother.update(1, i / 100, last)
     assert found[1] == pytest.approx(1 - np.exp(-1), abs=1e-3)
     assert sum(found) == pytest.approx(1)
-    assert smoother.update(2, 9.0, last) == [0, 1]
+    assert smoother.update(2, 9.0, last).tolist() == [0, 1]
 
 
 class TestSearch:
@@ -309,7 +309,7 @@ class TestAnalysis:
         assert min(map(len, ids)) == 1
         for frame in found:
             for one in frame.faces:
-                assert one.expression == "happy"
+                assert one.smoothed.expression == "happy"
                 assert sum(one.smoothed.probabilities.values()) == pytest.approx(1, abs=1e-4)
 
     def test_small_and_large_searches_agree(self, make_video: Make) -> None:

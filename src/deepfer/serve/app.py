@@ -216,7 +216,12 @@ def _explained(
     explanation = explain(prepared.pixels[face - 1], target=target, model=classifier)
     shares = region_shares(explanation.evidence, face_regions(*explanation.face.shape))
     pixels = explanation.face.tolist()
-    return {**explanation_report.to_json(explanation, shares), "face": face, "pixels": pixels}
+    return {
+        **explanation_report.to_json(explanation, shares),
+        "face": face,
+        "prior": prior.text,
+        "pixels": pixels,
+    }
 
 
 def _answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -62,6 +62,7 @@ class ExplanationAnswer(BaseModel):
     method: str
     expression: str
     target: str
+    prior: str
     probabilities: dict[str, float] = Field(description=_PROBABILITIES)
     regions: dict[str, float] = Field(description="Share of the evidence per region")
     map: list[list[float]] = Field(description="Per pixel: mean fall of the target's probability")
