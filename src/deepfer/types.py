@@ -31,7 +31,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a face is turned, in degrees; about 5 of yaw and 4 of pitch are uncertain.
+    """Where a face is turned, in degrees; about 5 of yaw, 6 of pitch and 3 of roll are uncertain.
 
     Attributes:
         yaw: Above 0 where it looks to the picture's right.

@@ -27,7 +27,7 @@ class FaceAnswer(BaseModel):
     certain: bool
     possible: list[str] = Field(description="What people may see, most probable first")
     pose: PoseAnswer | None
-    sharpness: float = Field(description="About 0.4 to 1.3 for sharp faces")
+    sharpness: float = Field(description="About 0.4 to 1.2 for sharp faces")
     light: float = Field(description="Mean gray of the face, 0 to 1")
     size: int = Field(description="The box's shorter side in pixels")
     notes: list[str] = Field(description=f"What is poor: of {_NAMES}")

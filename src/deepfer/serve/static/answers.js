@@ -11,7 +11,7 @@
 import { onGrid } from "./faces.js";
 
 const SMALL = 32; // pixels of the photo
-const [BLURRED, NOISY] = [0.3, 1.5];
+const [BLURRED, NOISY] = [0.3, 1.25];
 const [DARK, BRIGHT] = [0.2, 0.85];
 const [YAW, PITCH] = [30, 20]; // degrees
 
