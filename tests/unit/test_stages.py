@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
+from PIL import ImageDraw
 
 from deepfer import report
 from deepfer.align import TEMPLATE, align, similarity
@@ -244,6 +245,20 @@ class TestRender:
         assert picture.size == (200, 100)
         assert (photo == 90).all()
         assert (np.asarray(picture) != 90).any()
+
+    def test_labels_say_what_is_uncertain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        written: list[str] = []
+        draw = ImageDraw.ImageDraw.text
+        monkeypatch.setattr(
+            ImageDraw.ImageDraw, "text", lambda *a, **k: (written.append(a[2]), draw(*a, **k))
+        )
+        photo = np.full((100, 200), 90, dtype=np.uint8)
+        annotate(photo, prediction(1))
+        annotate(photo, prediction(1, certain=False))
+        (face,) = prediction(1, certain=False).faces
+        many = replace(face, possible=BASIC_EXPRESSIONS[:4])
+        annotate(photo, replace(prediction(1), faces=(many,)), ["7:"])
+        assert written == ["happy 15%", "uncertain: happy or sad", "7: uncertain"]
 
     @pytest.mark.parametrize("suffix", [".jpg", ".png"])
     def test_encoded_pictures_can_be_read(self, suffix: str) -> None:

@@ -13,6 +13,7 @@ export const COLORS = {
   neutral: "#9AA0A6",
   contempt: "#56B4E9",
 };
+const NAMES = 2; // that an uncertain face's label gives; more would cover other faces
 const DARK = new Set(["sad"]); // needs white text
 const RAMP = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].map((color) =>
   [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)),
@@ -48,7 +49,8 @@ export function drawFaces(context, width, height, faces, chosen, unit) {
     if (w < 16 * unit && i !== chosen) return; // too many to be read
     const size = Math.max(12 * unit, Math.min(w / 5, Math.min(width, height) / 18));
     context.font = `${size}px system-ui, sans-serif`;
-    const words = certain ? `${expression} ${percent(probability)}` : answerOf(face);
+    const short = face.possible.length > NAMES ? "uncertain" : answerOf(face);
+    const words = certain ? `${expression} ${percent(probability)}` : short;
     const text = w < 60 * unit ? `${i + 1}` : `${i + 1} ${words}`;
     const wide = context.measureText(text).width + size / 2;
     const left = Math.min(Math.max(0, x + w / 2 - wide / 2), Math.max(0, width - wide));
