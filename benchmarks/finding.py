@@ -8,7 +8,7 @@ benchmarks/finding/finding.json.
 import argparse
 import io
 import json
-import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -210,7 +210,7 @@ def main() -> None:
     for name, measure in parts.items():
         if options.only in name:
             report[name] = measure()
-            print(name, json.dumps(report[name]), flush=True)
+            sys.stdout.write(f"{name} {json.dumps(report[name])}\n")
     if not options.only:
         OUT.parent.mkdir(exist_ok=True)
         OUT.write_text(json.dumps(report, indent=2) + "\n")

@@ -168,7 +168,7 @@ def accuracy(table: dict[str, Side], root: Path, folder: Path) -> dict[str, dict
             Image.fromarray(x).resize((64, 64), Image.Resampling.BILINEAR).tobytes() for x in crops
         )
     )
-    classifier = Classifier()
+    classifier = Classifier("fer2013")  # the others, too, learnt FER2013's labels
     order = np.array([test.expressions.index(x) for x in classifier.info.labels])
     found = {}
     for name, side in table.items():

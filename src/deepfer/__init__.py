@@ -9,9 +9,9 @@ Importing this loads no torch, matplotlib or scikit-learn.
 from deepfer.errors import DeepferError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 from deepfer.pipeline import Recognizer
-from deepfer.types import Face, FaceExpression, Prediction
+from deepfer.types import Face, FaceExpression, Pose, Prediction, Quality
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BASIC_EXPRESSIONS",
@@ -19,7 +19,9 @@ __all__ = [
     "Expression",
     "Face",
     "FaceExpression",
+    "Pose",
     "Prediction",
+    "Quality",
     "Recognizer",
     "__version__",
 ]

@@ -1,42 +1,69 @@
 """Face pixels to calibrated probabilities with one model file in ONNX Runtime."""
 
+from copy import copy
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.errors import ModelFileError
+from deepfer.errors import ModelFileError, UnknownNameError
 from deepfer.modelfile import ModelInfo
 from deepfer.preprocess import normalize
+from deepfer.prior import PHOTOS, PriorLike, read_prior
 from deepfer.runtime import open_session
 
 _BATCH = 64  # larger batches leave the processor's caches
 
 _WEIGHTS = Path(str(resources.files("deepfer"))) / "weights"
-DEFAULT_MODEL = _WEIGHTS / "deepfer_fast-fer2013.int8.onnx"
-"""The model file that comes with the package, in 8-bit integers."""
 
-FLOAT_MODEL = _WEIGHTS / "deepfer_fast-fer2013.onnx"
-"""The same network in float32, as it was trained."""
+DEFAULT_MODEL = "ferplus"
+SHIPPED = {name: f"deepfer_fast-{name}" for name in (DEFAULT_MODEL, "fer2013")}
+"""The models that come with the package by their short names: ``ferplus`` answers what people see
+in a face, ``fer2013`` what FER2013's collectors labelled. Each is a file in 8-bit integers, and one
+in float32, as it was trained."""
+
+
+def model_path(model: str | Path | None = None, *, exact: bool = False) -> Path:
+    """Return the file of a model.
+
+    Args:
+        model: A short name of `SHIPPED`, or a model file; None for `DEFAULT_MODEL`.
+        exact: Of a shipped model in 8-bit integers, return the float32 form instead.
+
+    Raises:
+        UnknownNameError: There is no such name and no such file.
+    """
+    name = DEFAULT_MODEL if model is None else str(model)
+    stem = SHIPPED.get(name)
+    path = Path(name) if stem is None else _WEIGHTS / f"{stem}.int8.onnx"
+    if stem is None and not path.suffix and not path.exists() and path.name == name:
+        raise UnknownNameError("model", name, (*SHIPPED, "or a model file"))
+    if exact and path.parent == _WEIGHTS:
+        return path.with_name(path.name.replace(".int8", ""))
+    return path
 
 
 class Classifier:
     """Classifies face crops.
 
     Args:
-        path: A model file; None for the one that comes with the package.
+        model: A short name of `SHIPPED` or a model file; None for `DEFAULT_MODEL`.
+        prior: How often each expression is expected; see `read_prior`.
 
     Attributes:
         path: The model file.
         info: What the model file says about itself.
+        prior: As given.
 
     Raises:
         ModelFileError: The file is missing, damaged, or its outputs do not fit its labels.
+        UnknownNameError: There is no such name and no such file.
+        InputError: The prior cannot be used with this model.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path = DEFAULT_MODEL if path is None else path
+    def __init__(self, model: str | Path | None = None, prior: PriorLike = PHOTOS) -> None:
+        self.path = path = model_path(model)
         self._session = open_session(path)
         self.info = ModelInfo.from_metadata(
             self._session.get_modelmeta().custom_metadata_map, str(path)
@@ -45,6 +72,7 @@ class Classifier:
         outputs = self._session.get_outputs()
         self._logits = outputs[0].name
         self._theta = next((o.name for o in outputs if o.name == "theta"), None)
+        self.prior = read_prior(prior, self.info)
         spec, labels = self.info.input, self.info.labels
         if outputs[0].shape[-1] != len(labels) or len(set(labels)) != len(labels):
             raise ModelFileError(
@@ -82,7 +110,18 @@ class Classifier:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return float32 (N, K) calibrated probabilities of uint8 (N, H, W) faces."""
-        return softmax(self.logits(pixels) / self.info.temperature)
+        probabilities = softmax(self.logits(pixels) / self.info.temperature)
+        return self.prior(probabilities).astype(np.float32)
+
+    def under(self, prior: PriorLike) -> "Classifier":
+        """Return the same classifier with another prior.
+
+        Raises:
+            InputError: The prior cannot be used with this model.
+        """
+        other = copy(self)
+        other.prior = read_prior(prior, self.info)
+        return other
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:

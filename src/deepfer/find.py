@@ -39,44 +39,38 @@ class FaceFinder:
 
     Args:
         min_score: Faces below this score (0 to 1) are left out.
-        detect_size: Long side at which photos are searched, once; None to decide by the photo's
-            size: at 640 first, and finer where it has more pixels and no large face.
     """
 
-    def __init__(self, *, min_score: float = 0.75, detect_size: int | None = None) -> None:
-        self.min_score, self.detect_size = min_score, detect_size
-        self._detect = FaceDetector(min_score=min_score, long_side=detect_size or QUICK)
+    def __init__(self, *, min_score: float = 0.75) -> None:
+        self.min_score = min_score
+        self._detect = FaceDetector(min_score=min_score, long_side=QUICK)
         self._faint = FaceDetector(min_score=min(_FAINT, min_score), long_side=QUICK)
 
-    def __call__(self, photo: Image, *, thorough: bool = True) -> list[Face]:
+    def __call__(self, photo: Image) -> list[Face]:
         """Return the faces of a photo, best score first.
 
         Args:
             photo: uint8 (H, W) gray or (H, W, 3) RGB.
-            thorough: False for the first look alone, as for most frames of a video.
 
         Returns:
             Boxes and landmarks in pixels of `photo`; boxes are clipped to it.
         """
         whole = Photo(photo, photo.shape[1], photo.shape[0], 1)
-        return self.search(lambda _: whole, thorough=thorough)[1]
+        return self.search(lambda _: whole)[1]
 
-    def search(
-        self, decode: Callable[[int], Photo], *, thorough: bool = True
-    ) -> tuple[Photo, list[Face]]:
+    def search(self, decode: Callable[[int], Photo]) -> tuple[Photo, list[Face]]:
         """Search a photo, decoded only as finely as need be.
 
         Args:
             decode: Returns the photo with a long side of at least so many pixels, if it has them.
-            thorough: As above.
 
         Returns:
             The photo as it was decoded last, and its faces in pixels of that.
         """
-        photo = decode(self.detect_size or QUICK)
+        photo = decode(QUICK)
         found = self._detect(photo.pixels)
         side = self._finer_side(photo, found)
-        if thorough and side:
+        if side:
             finer = decode(side)
             zoom = photo.divisor / finer.divisor
             size = finer.pixels.shape[1], finer.pixels.shape[0]
@@ -84,15 +78,13 @@ class FaceFinder:
             found = suppress([*near, *self._detect(finer.pixels, side)])
             photo = finer
         found = [self._upright(photo.pixels, face) or face for face in found]
-        if thorough and not found:
+        if not found:
             found = next(filter(None, self._other_looks(photo.pixels)), [])
         return photo, suppress(found)
 
     def _finer_side(self, photo: Photo, found: list[Face]) -> int | None:
         """Return the long side at which to look once more, if that shows more."""
         long_side = max(photo.width, photo.height)
-        if self.detect_size is not None:
-            return None
         wanted = long_side
         if any(face.box[2] * photo.divisor > _LARGE * long_side for face in found):
             wanted = _BEHIND if photo.width * photo.height > _ENOUGH else 0

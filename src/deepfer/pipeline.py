@@ -16,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.align import cut_face
+from deepfer.certainty import possible
 from deepfer.classify import Classifier
 from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
+from deepfer.find import FaceFinder
 from deepfer.labels import Expression
 from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, rereadable, source_name
 from deepfer.preprocess import to_pixels
-from deepfer.types import Face, FaceExpression, Image, Prediction
+from deepfer.prior import PHOTOS, Prior, PriorLike
+from deepfer.quality import qualities
+from deepfer.types import Face, FaceExpression, Image, Prediction, Quality
 
 _GROUP = 16  # photos whose faces are classified together
 
@@ -50,21 +54,31 @@ class Recognizer:
     """Finds faces in photos and tells their expressions.
 
     Args:
-        model: A model file; None for the one that comes with the package.
+        model: ``ferplus`` or ``fer2013``, which come with the package, or a model file;
+            ``ferplus`` by default. A classifier is taken as it is, with its prior.
+        prior: How often each expression is expected: ``photos`` as in photos, ``balanced``, or own
+            shares; see `deepfer.prior.read_prior`.
+        min_certainty: Answers of at least this probability (0 to 1) count as certain; the model
+            file's own by default.
         detect: False to take each photo as one face crop, without searching it.
         min_score: Faces whose detector score (0 to 1) is below are left out.
         min_face: Faces narrower than this many pixels are left out.
         detect_size: Long side in pixels at which photos are searched; see `FaceDetector`.
         max_pixels: Larger photos are refused before they are decoded.
+        thorough: Find faces at any angle, far away, filling the picture, noisy or dark too, which
+            takes longer where there are such or none; see `FaceFinder`. `detect_size` does not
+            count then.
 
     Attributes:
         classifier: What classifies the face crops.
         find: What finds faces in uint8 pixels, (H, W) or (H, W, 3) RGB.
         detect_size: As given.
+        min_certainty: As given, or the model file's.
 
     Raises:
         ModelFileError: The model file cannot be used.
-        InputError: A number is out of range.
+        UnknownNameError: There is no such model and no such file.
+        InputError: A number is out of range, or the prior cannot be used with the model.
 
     Example:
         >>> from deepfer import Recognizer
@@ -75,23 +89,32 @@ class Recognizer:
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path | Classifier | None = None,
         *,
+        prior: PriorLike = PHOTOS,
+        min_certainty: float | None = None,
         detect: bool = True,
         min_score: float = 0.75,
         min_face: int = 0,
         detect_size: int = 640,
         max_pixels: int = MAX_PIXELS,
+        thorough: bool = False,
     ) -> None:
         if not 0 <= min_score <= 1 or detect_size < 1:
             raise InputError(
                 f"min_score {min_score}, detect_size {detect_size}: expected 0 to 1, and a size in "
                 "pixels"
             )
-        self.classifier = Classifier(None if model is None else Path(model))
-        self.find: Callable[[Image], list[Face]] = (
-            FaceDetector(min_score=min_score, long_side=detect_size) if detect else whole_picture
-        )
+        if min_certainty is not None and not 0 <= min_certainty <= 1:
+            raise InputError(f"min_certainty {min_certainty}: expected 0 to 1")
+        self.classifier = model if isinstance(model, Classifier) else Classifier(model, prior)
+        info = self.classifier.info
+        self.min_certainty = info.certainty if min_certainty is None else min_certainty
+        self.find: Callable[[Image], list[Face]] = whole_picture
+        if detect and thorough:
+            self.find = FaceFinder(min_score=min_score)
+        elif detect:
+            self.find = FaceDetector(min_score=min_score, long_side=detect_size)
         self._min_face, self._max_pixels = min_face, max_pixels
         self.detect_size = detect_size
 
@@ -99,6 +122,11 @@ class Recognizer:
     def model(self) -> str:
         """The name of the model that classifies."""
         return self.classifier.info.name
+
+    @property
+    def prior(self) -> str:
+        """How often each expression is expected, as results say it."""
+        return self.classifier.prior.text
 
     @property
     def labels(self) -> tuple[Expression, ...]:
@@ -178,37 +206,95 @@ class Recognizer:
         spec = self.classifier.info.input
         name, source = name or source_name(source), rereadable(source)
         decode = partial(decode_photo, source, name, max_pixels=self._max_pixels)
-        photo = decode(long_side=self.detect_size)
-        found = self._search(photo)
+        photo, found = self._search(lambda side: decode(long_side=side))
         if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
-            photo = decode()  # small faces need all their pixels
-            found = self._search(photo)
-        crops = [cut_face(photo.pixels, face, spec.height) for face in found]
+            whole = decode()  # small faces need all their pixels
+            photo, found = self._search(lambda _: whole)
+        crops = self.crops(photo.pixels, found)
         size = photo.width, photo.height
         faces = [resized(face, photo.divisor, size) for face in found]
-        return Prepared(name, *size, faces, to_pixels(crops, spec))
+        return Prepared(name, *size, faces, crops)
 
-    def _search(self, photo: Photo) -> list[Face]:
-        faces = self.find(photo.pixels)
-        return [face for face in faces if face.box[2] * photo.divisor >= self._min_face]
+    def _search(self, decode: Callable[[int], Photo]) -> tuple[Photo, list[Face]]:
+        """Return the photo, decoded as finely as its faces need, and the faces in its pixels."""
+        if isinstance(self.find, FaceFinder):
+            photo, faces = self.find.search(decode)
+        else:
+            photo = decode(self.detect_size)
+            faces = self.find(photo.pixels)
+        return photo, [face for face in faces if face.box[2] * photo.divisor >= self._min_face]
 
-    def classify(self, photos: Sequence[Prepared]) -> list[Prediction]:
-        """Do the second half of `recognize` for several photos in one go."""
+    def crops(self, photo: Image, faces: Sequence[Face]) -> NDArray[np.uint8]:
+        """Return faces of a photo as the network sees them.
+
+        Args:
+            photo: uint8 (H, W) or (H, W, 3) RGB.
+            faces: N faces, in pixels of `photo`.
+
+        Returns:
+            uint8 (N, H, W), gray, aligned.
+        """
+        spec = self.classifier.info.input
+        return to_pixels([cut_face(photo, face, spec.height) for face in faces], spec)
+
+    def describe(
+        self,
+        faces: Sequence[Face],
+        pixels: NDArray[np.uint8],
+        priors: Sequence[Prior] | None = None,
+    ) -> list[FaceExpression]:
+        """Tell the expressions of faces, how certain they are, and what makes the faces hard.
+
+        Args:
+            faces: N faces, in pixels of their photos.
+            pixels: uint8 (N, H, W), from `crops`.
+            priors: One per face; the recogniser's own by default.
+        """
+        priors = priors or [self.classifier.prior] * len(faces)
+        rows = self.classifier.under(PHOTOS)(pixels)
+        answers = [own(row[None])[0].tolist() for own, row in zip(priors, rows, strict=True)]
+        seen = qualities(faces, pixels)
+        return [
+            self._answer(face, dict(zip(self.labels, row, strict=True)), quality)
+            for face, row, quality in zip(faces, answers, seen, strict=True)
+        ]
+
+    def with_probabilities(self, face: FaceExpression, values: Sequence[float]) -> FaceExpression:
+        """Return a face with other probabilities, in the order of `labels`: certainty follows."""
+        return self._answer(face.face, dict(zip(self.labels, values, strict=True)), face.quality)
+
+    def _answer(
+        self, face: Face, probabilities: dict[Expression, float], quality: Quality
+    ) -> FaceExpression:
+        certain = max(probabilities.values()) >= self.min_certainty
+        seen = possible(probabilities, self.classifier.info.set_mass)
+        return FaceExpression(face, probabilities, certain, seen, quality)
+
+    def classify(
+        self, photos: Sequence[Prepared], priors: Sequence[Prior] | None = None
+    ) -> list[Prediction]:
+        """Do the second half of `recognize` for several photos in one go.
+
+        Args:
+            photos: From `prepare`.
+            priors: One per photo; the recogniser's own by default.
+        """
         if not photos:
             return []
-        probabilities = self.classifier(np.concatenate([photo.pixels for photo in photos]))
-        rows = iter(probabilities.tolist())
+        priors = priors or [self.classifier.prior] * len(photos)
+        of_faces = [p for p, photo in zip(priors, photos, strict=True) for _ in photo.faces]
+        faces = [face for photo in photos for face in photo.faces]
+        pixels = np.concatenate([photo.pixels for photo in photos])
+        rows = iter(self.describe(faces, pixels, of_faces))
         return [
             Prediction(
                 source=photo.source,
                 width=photo.width,
                 height=photo.height,
                 model=self.model,
+                prior=prior.text,
                 labels=self.labels,
-                faces=tuple(
-                    FaceExpression(face, dict(zip(self.labels, next(rows), strict=True)))
-                    for face in photo.faces
-                ),
+                faces=tuple(islice(rows, len(photo.faces))),
             )
-            for photo in photos
+            for photo, prior in zip(photos, priors, strict=True)
         ]

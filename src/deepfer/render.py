@@ -25,6 +25,7 @@ COLORS: dict[Expression, str] = {
 Rectangle: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
+_NAMES = 2  # that an uncertain face's label gives; more would cover other faces and say little
 _DARK = {Expression.SAD}  # backgrounds that need white text
 
 
@@ -80,7 +81,7 @@ def _label(
 ) -> Rectangle:
     """Draw the label above or below the box, inside the picture, clear of labels and faces."""
     x, y, width, height = face.face.box
-    text = f"{name} {face.expression} {face.probability:.0%}".lstrip()
+    text = f"{name} {_words(face)}".lstrip()
     font = ImageFont.load_default(max(10, min(width / 5, min(size) / 18)))
     text_width = draw.textlength(text, font) + 6
     text_height = font.getbbox("Ag")[3] + 4
@@ -101,6 +102,12 @@ def _label(
     ink = "white" if face.expression in _DARK else "black"
     draw.text((spot[0] + 3, spot[1] + 1), text, fill=ink, font=font)
     return spot
+
+
+def _words(face: FaceExpression) -> str:
+    if face.certain:
+        return f"{face.expression} {face.probability:.0%}"
+    return face.answer if len(face.possible) <= _NAMES else "uncertain"
 
 
 def _corners(face: FaceExpression) -> Rectangle:

@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer.batch.engines import run
 from deepfer.batch.plan import Options, plan
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
+from deepfer.classify import model_path
 from deepfer.errors import InputError
 
 
@@ -130,9 +130,9 @@ class TestPlan:
 
     def test_another_model_behind_the_same_name(self, photos: Path, tmp_path: Path) -> None:
         own = tmp_path / "own.onnx"
-        shutil.copyfile(FLOAT_MODEL, own)
+        shutil.copyfile(model_path(exact=True), own)
         plan(str(photos), tmp_path / "job", Options(model=str(own)))
-        shutil.copyfile(DEFAULT_MODEL, own)
+        shutil.copyfile(model_path(), own)
         with pytest.raises(InputError, match="other inputs or options"):
             plan(str(photos), tmp_path / "job", Options(model=str(own)))
 
@@ -197,6 +197,21 @@ def test_from_the_command_line(deepfer: Run, photos: Path, tmp_path: Path) -> No
     assert deepfer("batch", photos, "job2", "--engine", "spark").returncode == 1
     assert deepfer("batch", photos, "job2", "--model", "none.onnx").returncode == 1
     assert not (tmp_path / "job2").exists()
+
+
+def test_rows_say_model_prior_and_certainty(deepfer: Run, photos: Path, tmp_path: Path) -> None:
+    command = ("batch", photos, "job", "--model", "fer2013", "--prior", "balanced")
+    done = deepfer(*command, "--min-certainty", 1, "--workers", 1)
+    assert done.returncode == 3, done.stderr
+    row = table(tmp_path / "job", "faces")[0]
+    assert (row["model"], row["prior"]) == ("deepfer_fast-fer2013@3-int8", "balanced")
+    assert (row["certain"], row["possible"]) == (False, "happy")
+    assert row["notes"] == ""
+    assert {"yaw", "pitch", "roll", "sharpness", "light", "size", "s_happy"} <= set(row)
+    options = json.loads((tmp_path / "job" / "job.json").read_text())
+    assert (options["model"], options["min_certainty"]) == ("fer2013", 1)
+    done = deepfer(*command, "--min-certainty", 0.5)
+    assert "other inputs or options" in done.stderr
 
 
 def workers_of(driver: int) -> list[int]:

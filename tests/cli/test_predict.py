@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import Run
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL
+from deepfer.classify import model_path
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.modelfile import ModelInfo
 
@@ -62,7 +63,7 @@ class TestAnswers:
         done = deepfer("predict", astronaut, "--json")
         (line,) = done.stdout.splitlines()
         content = json.loads(line)
-        assert content["schema"] == 1
+        assert content["schema"] == 2
         assert content["source"] == str(astronaut)
         (face,) = content["faces"]
         assert face["expression"] == "happy"
@@ -70,7 +71,7 @@ class TestAnswers:
 
     def test_csv(self, deepfer: Run, astronaut: Path) -> None:
         lines = deepfer("predict", astronaut, "--csv").stdout.splitlines()
-        assert lines[0].startswith("source,width,height,model,face,x,y,")
+        assert lines[0].startswith("source,width,height,model,prior,face,x,y,")
         assert len(lines) == 2
 
     def test_standard_input(self, deepfer: Run, astronaut: Path) -> None:
@@ -135,6 +136,46 @@ class TestAnswers:
         assert process.wait(timeout=60) == 0
         lines = (tmp_path / "rows").read_text().splitlines()
         assert [len(json.loads(line)["faces"]) for line in lines] == [1, 1, 1]
+
+
+class TestPriorAndCertainty:
+    def test_they_are_said(self, deepfer: Run, astronaut: Path) -> None:
+        options = ("--model", "fer2013", "--prior", "balanced", "--min-certainty", 0.99)
+        done = deepfer("predict", astronaut, "--json", *options)
+        content = json.loads(done.stdout)
+        assert content["model"] == "deepfer_fast-fer2013@3-int8"
+        assert content["prior"] == "balanced"
+        (face,) = content["faces"]
+        assert face["probability"] < 0.99
+        assert face["certain"] is False
+        assert "uncertain: happy" in deepfer("predict", astronaut, *options).stdout
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (("--prior", "even"), "prior 'even': expected photos, balanced, or shares"),
+            (("--prior", "happy=1"), "expected one share for each of angry, disgust"),
+            (("--model", "ferplu"), "unknown model 'ferplu'; known: ferplus, fer2013"),
+        ],
+    )
+    def test_mistakes(
+        self, deepfer: Run, astronaut: Path, options: tuple[str, str], expected: str
+    ) -> None:
+        done = deepfer("predict", astronaut, *options)
+        assert done.returncode == 1
+        one_line_error(done, expected)
+
+    def test_a_model_that_does_not_know_its_shares(
+        self, deepfer: Run, astronaut: Path, tmp_path: Path
+    ) -> None:
+        model = onnx.load(model_path())
+        info = ModelInfo.from_metadata({p.key: p.value for p in model.metadata_props}, "")
+        onnx.helper.set_model_props(model, replace(info, prior=()).to_metadata())
+        onnx.save(model, str(tmp_path / "old.onnx"))
+        done = deepfer("predict", astronaut, "--model", "old.onnx", "--prior", "balanced")
+        assert done.returncode == 1
+        one_line_error(done, "does not say which shares it learnt")
+        assert deepfer("predict", astronaut, "--model", "old.onnx").returncode == 0
 
 
 class TestBadInput:
@@ -254,7 +295,7 @@ class TestModelFiles:
         one_line_error(done, "m.onnx", "not a readable ONNX model")
 
     def test_foreign(self, deepfer: Run, astronaut: Path) -> None:
-        detector = DEFAULT_MODEL.with_name("yunet_2023mar_dynamic.onnx")
+        detector = model_path().with_name("yunet_2023mar_dynamic.onnx")
         done = deepfer("predict", astronaut, "--model", detector)
         assert done.returncode == 1
         one_line_error(done, "not a deepfer model file")
@@ -262,7 +303,7 @@ class TestModelFiles:
     def test_another_label_order_gives_the_same_answer(
         self, deepfer: Run, astronaut: Path, tmp_path: Path
     ) -> None:
-        model = onnx.load(str(FLOAT_MODEL))
+        model = onnx.load(model_path(exact=True))
         metadata = {p.key: p.value for p in model.metadata_props}
         info = ModelInfo.from_metadata(metadata, "")
         weight, bias = _classifier(model)
@@ -281,14 +322,14 @@ class TestModelFiles:
         )
         onnx.helper.set_model_props(model, changed.to_metadata())
         onnx.save(model, str(tmp_path / "other.onnx"))
-        own = deepfer("predict", astronaut, "--json", "--model", FLOAT_MODEL)
+        own = deepfer("predict", astronaut, "--json", "--model", model_path(exact=True))
         other = deepfer("predict", astronaut, "--json", "--model", "other.onnx")
         ours, theirs = (json.loads(d.stdout)["faces"][0]["probabilities"] for d in (own, other))
         assert list(theirs) == [str(e) for e in BASIC_EXPRESSIONS]
         assert theirs == pytest.approx(ours, abs=1e-5)
 
     def test_labels_that_do_not_fit(self, deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
-        model = onnx.load(str(DEFAULT_MODEL))
+        model = onnx.load(model_path())
         info = ModelInfo.from_metadata({p.key: p.value for p in model.metadata_props}, "")
         short = ModelInfo(name="m", labels=info.labels[:3], input=info.input)
         onnx.helper.set_model_props(model, short.to_metadata())

@@ -24,6 +24,15 @@ from small_copies import pixel_text
 TINY = ["--set", "epochs=2", "--set", "dataset_options.per_class=3"]
 
 
+def test_info(deepfer: Run) -> None:
+    first, second = deepfer("info").stdout.splitlines()
+    assert first.startswith("ferplus")
+    assert "(default)" in first
+    assert second.startswith("fer2013  deepfer_fast-fer2013@3-int8: FER2013")
+    assert "prior                angry 13.9%, disgust 1.5%" in deepfer("info", "fer2013").stdout
+    assert "known: ferplus, fer2013" in deepfer("info", "none").stderr
+
+
 def test_lists(deepfer: Run) -> None:
     names = deepfer("data", "list").stdout
     assert all(name in names for name in list_datasets())

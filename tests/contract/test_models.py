@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from deepfer.classify import SHIPPED, Classifier, model_path
 from deepfer.data import open_dataset
 from deepfer.errors import UnknownNameError
 from deepfer.models import create_model, list_models
@@ -206,12 +207,12 @@ def test_export_agrees_with_torch(name: str, options: dict[str, Any], tmp_path: 
     np.testing.assert_allclose(theta, expected, atol=1e-5)
 
 
-def test_the_shipped_files_are_one_network() -> None:
-    from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL, Classifier
-
-    small, exact = Classifier(DEFAULT_MODEL), Classifier(FLOAT_MODEL)
-    assert DEFAULT_MODEL.stat().st_size < FLOAT_MODEL.stat().st_size / 3
-    assert small.info.labels == exact.info.labels
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_files_are_one_network(name: str) -> None:
+    small, exact = Classifier(name), Classifier(model_path(name, exact=True))
+    assert small.path.stat().st_size < exact.path.stat().st_size / 3
+    assert (small.info.labels, small.info.prior) == (exact.info.labels, exact.info.prior)
+    assert sum(small.info.prior) == pytest.approx(1, abs=1e-4)
     faces = np.asarray(open_dataset("drawn", None).load("train").images)
     found, expected = small(faces), exact(faces)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95

@@ -29,7 +29,7 @@ def test_json_lines(deepfer: Any, clip: Path) -> None:
     done = deepfer("live", "--camera", clip, "--json")
     frames = [json.loads(line) for line in done.stdout.splitlines()]
     assert {face["id"] for frame in frames for face in frame["faces"]} == {1}
-    times = [frame["time"] for frame in frames]
+    times = [frame["time_s"] for frame in frames]
     assert times == sorted(times)
     assert len(times) > 5
 
@@ -91,7 +91,7 @@ def test_a_camera_that_vanishes(deepfer: Any, clip: Path, tmp_path: Path) -> Non
     done = deepfer("live", "--camera", cut, "--json")
     assert done.returncode == 0
     assert "ended after" in done.stderr
-    times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
+    times = [json.loads(line)["time_s"] for line in done.stdout.splitlines()]
     assert 0 < times[-1] < 1.93  # the last of two seconds is missing
 
 

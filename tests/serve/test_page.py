@@ -44,12 +44,38 @@ def test_a_dropped_photo(service: str, browser: Open, astronaut: Path, tmp_path:
         page.click("#download")
     download.value.save_as(tmp_path / "result.json")
     content = json.loads((tmp_path / "result.json").read_text())
-    assert (content["schema"], content["source"]) == (1, "portrait.png")
+    assert (content["schema"], content["source"]) == (2, "portrait.png")
     assert content["faces"][0]["expression"] == "happy"
     page.mouse.click(*_face_centre(page, content["faces"][0]["box"]))  # a click explains
     page.wait_for_selector("#explanation:not([hidden])")
     assert page.text_content("#explained") == "Why happy?"
     assert "mouth" in page.text_content("#regions")
+
+
+def test_another_prior_answers_again(service: str, browser: Open, astronaut: Path) -> None:
+    page = _ready(browser(service))
+    page.set_input_files("#file", astronaut)
+    page.wait_for_selector(".face")
+    before = page.text_content(".bars .value")
+    with page.expect_response("**/v1/recognize*") as response:
+        page.select_option("#prior", "balanced")
+    assert "prior=balanced" in response.value.url
+    page.wait_for_function(
+        "b => document.querySelector('.bars .value').textContent !== b", arg=before
+    )
+    with page.expect_download() as download:
+        page.click("#download")
+    assert json.loads(Path(download.value.path()).read_text())["prior"] == "balanced"
+
+
+def test_uncertain_is_shown(browser: Open, astronaut: Path) -> None:
+    with running("serve", "--min-certainty", 1, "--prior", "balanced") as address:
+        page = _ready(browser(address))
+        assert page.input_value("#prior") == "balanced"
+        page.set_input_files("#file", astronaut)
+        page.wait_for_selector(".face")
+        assert "1: uncertain: happy" in page.text_content(".face .name")
+        assert "face 1 uncertain: happy" in page.get_attribute("#picture", "aria-label")
 
 
 def _face_centre(page: Any, box: list[int]) -> tuple[float, float]:

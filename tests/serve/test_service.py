@@ -67,6 +67,25 @@ def test_many_images_are_answered_in_order(client: httpx.Client, astronaut: Path
     assert answer[2]["faces"] == []
 
 
+def test_each_request_may_have_its_prior(
+    client: httpx.Client, astronaut: Path, recognizer: Recognizer
+) -> None:
+    files = {"file": ("a.png", astronaut.read_bytes())}
+    own = {e: 1.0 + i for i, e in enumerate(recognizer.labels)}
+    text = ",".join(f"{e}={share}" for e, share in own.items())
+    for asked, prior in (("balanced", "balanced"), (text, own)):
+        answer = client.post("/v1/recognize", files=files, params={"prior": asked}).json()
+        expected = report.to_json(Recognizer(prior=prior).recognize(astronaut))
+        assert answer == expected | {"source": "a.png"}
+    found = client.post("/v1/explain", files=files, params={"prior": "balanced"}).json()
+    even = Recognizer(prior="balanced").recognize(astronaut).faces[0]
+    assert found["prior"] == "balanced"
+    assert found["probabilities"]["happy"] == pytest.approx(even.probability, abs=0.02)
+    refused = client.post("/v1/recognize", files=files, params={"prior": "happy=1"})
+    assert refused.status_code == 422
+    assert "one share for each of" in refused.json()["error"]
+
+
 def test_explanation(client: httpx.Client, astronaut: Path) -> None:
     files = {"file": ("a.png", astronaut.read_bytes())}
     answer = client.post("/v1/explain", files=files, params={"target": "sad"})
@@ -208,7 +227,7 @@ def test_a_full_line_and_a_slow_answer(astronaut: Path, monkeypatch: pytest.Monk
     full = TestClient(create_app(recognizer, limits=Limits(waiting=0), hosts=("*",)))
     busy = full.post("/v1/recognize", files=files)
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
-    monkeypatch.setattr(recognizer, "classify", lambda photos: time.sleep(1))
+    monkeypatch.setattr(recognizer, "classify", lambda photos, priors: time.sleep(1))
     slow = TestClient(create_app(recognizer, limits=Limits(seconds=0.2), hosts=("*",)))
     late = slow.post("/v1/recognize", files=files)
     assert (late.status_code, "0.2 s" in late.json()["error"]) == (503, True)
@@ -216,7 +235,7 @@ def test_a_full_line_and_a_slow_answer(astronaut: Path, monkeypatch: pytest.Monk
 
 def test_a_failing_batch_reaches_every_client(recognizer: Recognizer, astronaut: Path) -> None:
     class Failing(Recognizer):
-        def classify(self, photos: Any) -> Any:
+        def classify(self, photos: Any, priors: Any = None) -> Any:
             raise InputError("broken")
 
     async def ask() -> list[Any]:

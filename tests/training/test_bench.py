@@ -11,11 +11,12 @@ import pytest
 from conftest import Run
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
-from deepfer.bench.run import equal_classes, require_sources, run_cell
+from deepfer.bench.run import require_sources, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
+from deepfer.prior import reweighted
 
 TABLE = """
 title = "Two rows"
@@ -109,7 +110,7 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
     counts = np.array([10, 70, 20])
     seen, even = likelihood * counts, likelihood
     seen, even = (p / p.sum(axis=1, keepdims=True) for p in (seen, even))
-    np.testing.assert_allclose(equal_classes(seen, counts), even, rtol=1e-5)
+    np.testing.assert_allclose(reweighted(seen, 1 / counts), even, rtol=1e-5)
 
     run_cell(table, Cell(table.rows[0], 0, 0), root=None, results=tmp_path)
     weights = str(Cell(table.rows[0], 0, 0).folder(tmp_path) / "run")

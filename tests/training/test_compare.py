@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Run
 from deepfer.bench.compare import compare, difference, write_comparison
-from deepfer.classify import FLOAT_MODEL, Classifier
+from deepfer.classify import Classifier, model_path
 from deepfer.data import open_dataset
 from small_copies import make_ckplus
 
@@ -49,7 +49,7 @@ def test_frames_and_images_left_out_are_told(deepfer: Run, tmp_path: Path) -> No
     make_ckplus(tmp_path)
     options = ("--data", "ckplus", "--root", ".", "--split", "all")
     deepfer("evaluate", *options, "--out", "one")
-    deepfer("compare", Path(FLOAT_MODEL), *options, "--out", "two")
+    deepfer("compare", model_path(exact=True), *options, "--out", "two")
     for folder in ("one", "two"):
         text = (tmp_path / folder / "table.md").read_text()
         assert "left out: contempt, unknown to " in text

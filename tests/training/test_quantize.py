@@ -6,11 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from deepfer.classify import FLOAT_MODEL, Classifier
+from deepfer.classify import Classifier, model_path
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.training.export import write_model
 from deepfer.training.quantize import first_layer_in_blocks
+
+FLOAT_MODEL = model_path("fer2013", exact=True)
 
 
 def test_answers_stay_the_same() -> None:

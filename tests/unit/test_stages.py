@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
+from PIL import ImageDraw
 
 from deepfer import report
 from deepfer.align import TEMPLATE, align, similarity
 from deepfer.detect import FaceDetector, whole_picture
 from deepfer.errors import InputError
-from deepfer.labels import BASIC_EXPRESSIONS
+from deepfer.labels import BASIC_EXPRESSIONS, Expression
 from deepfer.media import read_photo
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.render import annotate, encode
-from deepfer.types import Face, FaceExpression, Prediction
+from deepfer.types import Face, FaceExpression, Pose, Prediction, Quality
 
 SPEC = InputSpec(height=48, width=48)
 
@@ -156,7 +158,7 @@ class TestPreprocess:
             to_pixels([good, good.astype(float)], SPEC)  # type: ignore[list-item]
 
 
-def prediction(faces: int = 2) -> Prediction:
+def prediction(faces: int = 2, certain: bool = True) -> Prediction:
     share = 1 / 7
     probabilities = dict.fromkeys(BASIC_EXPRESSIONS, share)
     probabilities[BASIC_EXPRESSIONS[3]] = share + 0.01
@@ -166,15 +168,25 @@ def prediction(faces: int = 2) -> Prediction:
         width=200,
         height=100,
         model="m@1",
+        prior="photos",
         labels=BASIC_EXPRESSIONS,
-        faces=tuple(FaceExpression(Face(b, None, 0.9), dict(probabilities)) for b in boxes),
+        faces=tuple(
+            FaceExpression(
+                Face(box, None, 0.9),
+                dict(probabilities),
+                certain=certain,
+                possible=(Expression.HAPPY, Expression.SAD),
+                quality=Quality(90, 0.5, 0.25, Pose(-31.25, 4, 0), ("turned away", "dark")),
+            )
+            for box in boxes
+        ),
     )
 
 
 class TestReport:
     def test_json_schema(self) -> None:
         content = json.loads(report.to_json_line(prediction(1)))
-        assert list(content) == ["schema", "source", "width", "height", "model", "faces"]
+        assert list(content) == ["schema", "source", "width", "height", "model", "prior", "faces"]
         (face,) = content["faces"]
         assert face["box"] == [10, 2, 30, 36]
         assert face["expression"] == "happy"
@@ -184,7 +196,7 @@ class TestReport:
     def test_no_face_is_an_answer(self) -> None:
         assert json.loads(report.to_json_line(prediction(0)))["faces"] == []
         row = report.csv_rows(prediction(0))
-        assert row.startswith('"a, b.jpg",200,100,m@1,0,,')
+        assert row.startswith('"a, b.jpg",200,100,m@1,photos,0,,')
         assert row.count(",") == report.csv_header(BASIC_EXPRESSIONS).count(",") + 1
         assert "no face" in report.table_rows(prediction(0))
 
@@ -193,16 +205,37 @@ class TestReport:
         rows = list(csv.DictReader(io.StringIO(text)))
         assert [row["face"] for row in rows] == ["1", "2"]
         assert rows[0]["source"] == "a, b.jpg"
-        assert float(rows[0]["happy"]) == pytest.approx(1 / 7 + 0.01, abs=1e-6)
+        assert float(rows[0]["p_happy"]) == pytest.approx(1 / 7 + 0.01, abs=1e-6)
 
     def test_columns_do_not_depend_on_the_models_label_order(self) -> None:
         result = prediction(1)
         shuffled = dict(reversed(result.faces[0].probabilities.items()))
-        other = Prediction(
-            **{f: getattr(result, f) for f in ("source", "width", "height", "model", "labels")},
-            faces=(FaceExpression(result.faces[0].face, shuffled),),
-        )
+        other = replace(result, faces=(replace(result.faces[0], probabilities=shuffled),))
         assert report.csv_rows(other) == report.csv_rows(result)
+
+    def test_json_and_tables_tell_the_same(self) -> None:
+        (face,) = prediction(1).faces
+        record = report.face_record(face)
+        row = dict(zip(report.face_columns(BASIC_EXPRESSIONS), report.face_row(face), strict=True))
+        assert record["pose"] == {"yaw": -31.2, "pitch": 4, "roll": 0}
+        assert (row["yaw"], row["light"], row["size"]) == (-31.2, 0.25, 90)
+        assert (record["possible"], row["possible"]) == (["happy", "sad"], "happy|sad")
+        assert (record["notes"], row["notes"]) == (["turned away", "dark"], "turned away|dark")
+        for name, kind in report.face_columns(BASIC_EXPRESSIONS).items():
+            assert isinstance(row[name], (int, float) if kind is float else kind)
+
+    def test_a_face_without_landmarks_has_no_pose(self) -> None:
+        (face,) = prediction(1).faces
+        plain = replace(face, quality=replace(face.quality, pose=None))
+        assert report.face_record(plain)["pose"] is None
+        columns = report.face_columns(BASIC_EXPRESSIONS)
+        assert dict(zip(columns, report.face_row(plain), strict=True))["roll"] is None
+
+    def test_uncertain_is_an_answer(self) -> None:
+        text = report.table_rows(prediction(1, certain=False))
+        assert "  happy  " in text
+        assert text.endswith("uncertain: happy or sad, turned away, dark")
+        assert "uncertain" not in report.table_rows(prediction(1))
 
 
 class TestRender:
@@ -212,6 +245,20 @@ class TestRender:
         assert picture.size == (200, 100)
         assert (photo == 90).all()
         assert (np.asarray(picture) != 90).any()
+
+    def test_labels_say_what_is_uncertain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        written: list[str] = []
+        draw = ImageDraw.ImageDraw.text
+        monkeypatch.setattr(
+            ImageDraw.ImageDraw, "text", lambda *a, **k: (written.append(a[2]), draw(*a, **k))
+        )
+        photo = np.full((100, 200), 90, dtype=np.uint8)
+        annotate(photo, prediction(1))
+        annotate(photo, prediction(1, certain=False))
+        (face,) = prediction(1, certain=False).faces
+        many = replace(face, possible=BASIC_EXPRESSIONS[:4])
+        annotate(photo, replace(prediction(1), faces=(many,)), ["7:"])
+        assert written == ["happy 15%", "uncertain: happy or sad", "7: uncertain"]
 
     @pytest.mark.parametrize("suffix", [".jpg", ".png"])
     def test_encoded_pictures_can_be_read(self, suffix: str) -> None:

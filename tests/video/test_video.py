@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -164,13 +165,13 @@ class TestTracker:
 
 def test_smoothing() -> None:
     smoother = Smoother(0.5)
-    first, last = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
-    assert smoother.update(1, 0.0, first) == [1, 0]
+    first, last = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert smoother.update(1, 0.0, first).tolist() == [1, 0]
     for i in range(1, 51):
         found = smoother.update(1, i / 100, last)
     assert found[1] == pytest.approx(1 - np.exp(-1), abs=1e-3)
     assert sum(found) == pytest.approx(1)
-    assert smoother.update(2, 9.0, last) == [0, 1]
+    assert smoother.update(2, 9.0, last).tolist() == [0, 1]
 
 
 class TestSearch:
@@ -204,10 +205,10 @@ class TestSearch:
             assert [f.id for f in by_id] == [f.id for f in expected_by_id]
             for a, b in zip(by_id, expected_by_id, strict=True):
                 # from frame to frame the detector itself is unsure by as much
-                np.testing.assert_allclose(a.result.face.box, b.result.face.box, atol=8)
-                np.testing.assert_allclose(a.result.face.landmarks, b.result.face.landmarks, atol=5)
-                for label, value in a.result.probabilities.items():
-                    assert value == pytest.approx(b.result.probabilities[label], abs=0.03)
+                np.testing.assert_allclose(a.now.face.box, b.now.face.box, atol=8)
+                np.testing.assert_allclose(a.now.face.landmarks, b.now.face.landmarks, atol=5)
+                for label, value in a.now.probabilities.items():
+                    assert value == pytest.approx(b.now.probabilities[label], abs=0.03)
 
     def test_the_last_frame_is_searched(self, follow: Callable[..., Any]) -> None:
         count, found = follow(lambda t: [(60, 20)], 0.1, frames=6)
@@ -308,8 +309,8 @@ class TestAnalysis:
         assert min(map(len, ids)) == 1
         for frame in found:
             for one in frame.faces:
-                assert one.expression == "happy"
-                assert sum(one.smoothed.values()) == pytest.approx(1, abs=1e-4)
+                assert one.smoothed.expression == "happy"
+                assert sum(one.smoothed.probabilities.values()) == pytest.approx(1, abs=1e-4)
 
     def test_small_and_large_searches_agree(self, make_video: Make) -> None:
         clip = make_video(times=[0.0, 0.04])
@@ -317,7 +318,7 @@ class TestAnalysis:
         for size in (160, 320):
             with VideoFile(clip) as video:
                 first = next(iter(analyse(video, Recognizer(detect_size=size))))
-            boxes.append(np.array(first.faces[0].result.face.box))
+            boxes.append(np.array(first.faces[0].now.face.box))
         assert np.abs(boxes[0] - boxes[1]).max() <= 8
 
 
@@ -370,11 +371,12 @@ class TestFiles:
             found = next(iter(analyse(video, Recognizer())))
         summary = Summary(BASIC_EXPRESSIONS)
         for i in range(3000):
-            summary.add(type(found)(Frame(i, i * 0.2, found.frame.decoded, 0), found.faces))
+            frame = Frame(i, i * 0.2, found.frame.decoded, 0)
+            summary.add(replace(found, frame=frame))
         assert len(summary._sums[1]) <= 600
         assert summary.width == 1.6
         shares = summary.shares()[1]
-        assert shares["happy"] == pytest.approx(found.faces[0].smoothed["happy"])
+        assert shares["happy"] == pytest.approx(found.faces[0].smoothed.probabilities["happy"])
         assert summary.picture("clip")[:4] == b"\x89PNG"
         assert Summary(BASIC_EXPRESSIONS).picture("empty")[:4] == b"\x89PNG"
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from conftest import ROOT
 from deepfer import Recognizer
 from deepfer.explain import explain
 from deepfer.explain.regions import face_regions, region_shares
+from deepfer.modelfile import InputSpec
+from deepfer.preprocess import normalize
 from deepfer.report import to_json
 from deepfer.serve import site
 
@@ -140,6 +143,7 @@ def no_face(picture: Picture) -> bytes:
     return encoded(PillowImage.fromarray(noise))
 
 
+@pytest.mark.parametrize("prior", ["photos", "balanced"])
 @pytest.mark.parametrize(
     ("make", "faces"),
     [
@@ -158,18 +162,26 @@ def test_results_are_those_of_python(
     astronaut: Path,
     make: Callable[[Picture], bytes],
     faces: int,
+    prior: str,
 ) -> None:
     with PillowImage.open(astronaut) as picture:
         photo = make(picture.convert("RGB"))
-    found = in_page("return engine.recognize(toBlob(argument));", base64.b64encode(photo).decode())
-    expected = to_json(recognizer.recognize(photo))
+    found = in_page(
+        "const [data, prior] = argument; return engine.recognize(toBlob(data), '-', prior);",
+        [base64.b64encode(photo).decode(), prior],
+    )
+    classifier = recognizer.classifier.under(prior)
+    expected = to_json(Recognizer(classifier).recognize(photo))
     assert len(expected["faces"]) == faces
     assert {**found, "faces": len(found["faces"])} == {**expected, "faces": faces}
     for face, same in zip(found["faces"], expected["faces"], strict=True):
         assert list(face) == list(same)
         assert face["box"] == pytest.approx(same["box"], abs=1)
         assert face["detector_score"] == pytest.approx(same["detector_score"], abs=1e-3)
-        assert face["expression"] == same["expression"]
+        for exact in ("expression", "certain", "possible", "sharpness", "light", "notes"):
+            assert face[exact] == same[exact]
+        assert face["pose"] == pytest.approx(same["pose"], abs=0.1)
+        assert face["size"] == min(face["box"][2:])
         assert list(face["probabilities"]) == list(same["probabilities"])
         assert face["probabilities"] == pytest.approx(same["probabilities"], abs=1e-5)
 
@@ -216,11 +228,30 @@ def test_explanation_is_that_of_python(
         probabilities = {str(e): p for e, p in expected.probabilities.items()}
         shares = region_shares(expected.map, face_regions(48, 48))
         assert explanation["method"] == expected.method
-        assert (explanation["schema"], explanation["face"]) == (1, 1)
+        assert (explanation["schema"], explanation["face"]) == (2, 1)
         assert (explanation["expression"], explanation["target"]) == ("happy", target)
         assert explanation["probabilities"] == pytest.approx(probabilities, abs=1e-3)
         assert explanation["regions"] == pytest.approx(shares, abs=1e-3)
         np.testing.assert_allclose(explanation["map"], expected.map, atol=1e-3)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_faces_are_normalised_as_in_python(
+    in_page: InPage, recognizer: Recognizer, astronaut: Path, standardize: bool
+) -> None:
+    (crop,) = recognizer.recognize_crops(astronaut)[1]
+    crops = np.array([crop, crop // 9 + 3, np.full_like(crop, 200)])
+    spec = InputSpec(48, 48, standardize=standardize)
+    found = in_page(
+        """
+        const { normalize } = await import("./faces.js");
+        const [crops, spec] = argument;
+        const plane = (data) => ({ width: 48, height: 48, data: Uint8Array.from(data) });
+        return [...normalize(crops.map(plane), spec)];
+        """,
+        [crops.reshape(3, -1).tolist(), asdict(spec)],
+    )
+    assert np.array_equal(np.array(found, np.float32), normalize(crops, spec).ravel())
 
 
 def test_mistakes_are_told(in_page: InPage, astronaut: Path) -> None:
@@ -232,6 +263,7 @@ def test_mistakes_are_told(in_page: InPage, astronaut: Path) -> None:
           () => engine.recognize(new Blob([]), "b.png"),
           () => engine.explain(file, 2),
           () => engine.explain(file, 1, "bored"),
+          () => engine.recognize(file, "a.png", "happy=1"),
         ];
         return Promise.all(attempts.map((run) => run().catch((error) => error.message)));
         """,
@@ -241,6 +273,7 @@ def test_mistakes_are_told(in_page: InPage, astronaut: Path) -> None:
     assert messages[1].startswith("b.png: the file is empty")
     assert messages[2] == "face 2: the picture has 1"
     assert messages[3].startswith('unknown expression "bored"; known: angry')
+    assert "prior happy=1: expected photos, balanced, or a share above 0" in messages[4]
 
 
 def test_the_page_sends_nothing(page: Any, astronaut: Path) -> None:

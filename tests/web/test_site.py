@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from deepfer.classify import DEFAULT_MODEL, Classifier
+from deepfer.classify import Classifier, model_path
 from deepfer.errors import InputError, ModelFileError
 from deepfer.serve import site
 from deepfer.serve.site import RUNTIME_VERSION, write_site
@@ -51,18 +52,18 @@ def test_the_folder(tmp_path: Path, runtime: Path) -> None:
     }
     assert (out / "index.html").read_text() == '<html lang="en" data-engine="browser">'
     assert (out / "onnxruntime.js").read_text() == SCRIPT
-    assert (out / "expression.onnx").read_bytes() == DEFAULT_MODEL.read_bytes()
+    assert (out / "expression.onnx").read_bytes() == model_path().read_bytes()
     assert [p.name for p in out.parent.iterdir()] == ["site"]
 
 
 def test_model_json_says_what_the_model_file_says(tmp_path: Path, runtime: Path) -> None:
     write_site(tmp_path / "site", runtime)
-    info = Classifier(DEFAULT_MODEL).info
+    info = Classifier().info
     content = json.loads((tmp_path / "site" / "model.json").read_text())
     assert content["name"] == info.name
     assert content["labels"] == list(info.labels)
     assert content["temperature"] == info.temperature
-    assert content["input"] == {"height": 48, "width": 48, "mean": 0.5, "std": 0.25}
+    assert content["input"] == asdict(info.input)
     assert sorted(content["expressions"]) == sorted(info.labels)
     for name in content["files"].values():
         assert (tmp_path / "site" / name).is_file()

@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepfer.classify import DEFAULT_MODEL
+from deepfer.classify import model_path
 from deepfer.errors import InputError
 from deepfer.files import write_text
 from deepfer.media import IMAGE_SUFFIXES
+from deepfer.prior import PHOTOS
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
 _PARTIAL = ".plan.partial"
@@ -32,7 +33,9 @@ class Options:
     """What decides a job's rows, beside its inputs.
 
     Attributes:
-        model: A model file, or None for the one that comes with the package.
+        model: As for `Recognizer`.
+        prior: As for `Recognizer`, as text.
+        min_certainty: As for `Recognizer`.
         detect: False where the photos are face crops.
         min_score: As for `Recognizer`.
         min_face: As for `Recognizer`.
@@ -42,6 +45,8 @@ class Options:
     """
 
     model: str | None = None
+    prior: str = PHOTOS
+    min_certainty: float | None = None
     detect: bool = True
     min_score: float = 0.75
     min_face: int = 0
@@ -100,7 +105,7 @@ def plan(source: str, folder: Path, options: Options) -> Job:
     """
     if not source:
         raise InputError("'': an empty path; give a folder, a pattern or a list")
-    weights = DEFAULT_MODEL if options.model is None else Path(options.model)
+    weights = model_path(options.model)
     identity = {
         "source": os.path.abspath(source),  # noqa: PTH100 (patterns)
         **asdict(options),

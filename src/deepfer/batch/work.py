@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from deepfer.batch.plan import VIDEO_SUFFIXES, Job
 from deepfer.errors import InputError
 from deepfer.files import printable, replacing
-from deepfer.labels import Expression
 from deepfer.pipeline import Recognizer
+from deepfer.report import face_row
 from deepfer.types import Prediction
 from deepfer.video.analysis import analyse
 from deepfer.video.frames import VideoFile
@@ -32,6 +32,8 @@ class Worker:
         options = job.options
         self._recognizer = Recognizer(
             options.model,
+            prior=options.prior,
+            min_certainty=options.min_certainty,
             detect=options.detect,
             min_score=options.min_score,
             min_face=options.min_face,
@@ -69,25 +71,11 @@ class Worker:
 
 def _photo_rows(prediction: Prediction) -> list[list[Any]]:
     """Return rows like those of videos; without frame, time and smoothed probabilities."""
+    photo = [printable(prediction.source), None, None, prediction.model, prediction.prior]
     return [
-        [
-            printable(prediction.source),
-            None,
-            None,
-            i,
-            *face.face.box,
-            round(face.face.detector_score, 4),
-            str(face.expression),
-            round(face.probability, 6),
-            *_rounded(face.probabilities),
-            *[None] * len(face.probabilities),
-        ]
+        [*photo, i, *face_row(face), *[None] * len(face.probabilities)]
         for i, face in enumerate(prediction.faces, start=1)
     ]
-
-
-def _rounded(probabilities: dict[Expression, float]) -> list[float]:
-    return [round(p, 6) for p in probabilities.values()]
 
 
 def _write(lines: list[Any], schema: pa.Schema, path: Path) -> None:

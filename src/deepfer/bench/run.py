@@ -20,6 +20,7 @@ from deepfer.errors import CheckpointError, UnknownNameError
 from deepfer.evaluation.run import measured
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
+from deepfer.prior import reweighted
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
 from deepfer.training.build import training_sets
@@ -77,7 +78,8 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         found = probabilities(network, to_pixels(shown.images, spec), spec)
         if row.answer == "equal":
             learnt, _ = training_sets(from_json(description["recipe"], row.weights), root)
-            found = equal_classes(found, np.bincount(learnt.labels, minlength=len(labels)))
+            counts = np.bincount(learnt.labels, minlength=len(labels))
+            found = np.asarray(reweighted(found, 1 / counts), np.float32)
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(row.method, labels, found, test, what, {})
     if test.sequences is not None:
@@ -123,25 +125,6 @@ def require_sources(table: Table, rows: Sequence[Row]) -> None:
             sources += [source for source in (recipe.init, *recipe.distill.teachers) if source]
         for source in sources:
             checkpoint.load_network(source)
-
-
-def equal_classes(
-    probabilities: NDArray[np.float32], counts: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Turn probabilities into what they would be if every class were equally frequent.
-
-    Args:
-        probabilities: (N, K), of a network that has learnt how frequent the classes are.
-        counts: (K,), images per class that it was trained on.
-
-    Returns:
-        (N, K), rows adding up to 1.
-
-    Source:
-        Saerens et al., Adjusting the outputs of a classifier to new a priori probabilities, 2002.
-    """
-    weighed = probabilities / counts.astype(np.float32)
-    return np.asarray(weighed / weighed.sum(axis=1, keepdims=True), np.float32)
 
 
 def _weights_recipe(row: Row) -> str:

@@ -11,7 +11,16 @@ import typer
 from deepfer import __version__
 from deepfer.cli.console import PARTIAL, answer, failures, progress, results_folder, tell
 from deepfer.cli.data import app as data_app
-from deepfer.cli.options import Detect, DetectSize, MinFace, MinScore, ModelFile, Root
+from deepfer.cli.options import (
+    Detect,
+    DetectSize,
+    MinCertainty,
+    MinFace,
+    MinScore,
+    Model,
+    PriorText,
+    Root,
+)
 from deepfer.cli.service import live, serve
 from deepfer.cli.study import bench, compare, evaluate, judge
 from deepfer.cli.training import average, export, info, models, train, tune
@@ -55,11 +64,16 @@ def predict(
     out: Annotated[
         Optional[Path], typer.Option(help="Write annotated copies into this folder.")
     ] = None,
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
+    min_certainty: MinCertainty = None,
     detect: Detect = True,
     min_score: MinScore = 0.75,
     min_face: MinFace = 0,
     detect_size: DetectSize = 640,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Find turned, far, cut, noisy and dark faces too.")
+    ] = False,
     workers: Annotated[
         Optional[int], typer.Option(min=1, help="Photos prepared at once; default: all cores.")
     ] = None,
@@ -76,7 +90,14 @@ def predict(
     inputs, failed = expand_all(paths)
     sources: list[Source] = [read_stdin() if path == "-" else path for path, _ in inputs]
     recognizer = Recognizer(
-        model, detect=detect, min_score=min_score, min_face=min_face, detect_size=detect_size
+        model,
+        prior=prior,
+        min_certainty=min_certainty,
+        detect=detect,
+        min_score=min_score,
+        min_face=min_face,
+        detect_size=detect_size,
+        thorough=thorough,
     )
     copies = None if out is None else AnnotatedCopies(out, inputs)
     if csv:
@@ -126,7 +147,9 @@ def video(
     resume: Annotated[
         bool, typer.Option("--resume", help="Leave out videos whose files are all there.")
     ] = False,
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
+    min_certainty: MinCertainty = None,
     min_score: MinScore = 0.75,
     detect_size: Annotated[
         int, typer.Option(min=64, help="Long side at which frames are searched (pixels).")
@@ -158,7 +181,13 @@ def video(
         search_every=seconds(search_every),
     )
     planned = requests(videos, wanted)
-    recognizer = Recognizer(model, min_score=min_score, detect_size=detect_size)
+    recognizer = Recognizer(
+        model,
+        prior=prior,
+        min_certainty=min_certainty,
+        min_score=min_score,
+        detect_size=detect_size,
+    )
     failed = 0
     for path, own in zip(videos, planned, strict=True):
         if resume and own.targets and all(target.exists() for target in own.targets):
@@ -189,7 +218,9 @@ def batch(
     ] = None,
     partition: Annotated[int, typer.Option(min=1, help="Inputs per partition.")] = 256,
     every: Annotated[str, typer.Option(help="Time between frames of videos; 0 for all.")] = "1s",
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
+    min_certainty: MinCertainty = None,
     detect: Detect = True,
     min_score: MinScore = 0.75,
     min_face: MinFace = 0,
@@ -198,15 +229,17 @@ def batch(
     """Recognise many photos and videos into Parquet; the same command goes on after a stop."""
     from deepfer.batch.engines import list_engines, run
     from deepfer.batch.plan import Options, plan
-    from deepfer.classify import Classifier
+    from deepfer.classify import SHIPPED, Classifier
     from deepfer.cli.video import seconds
     from deepfer.errors import UnknownNameError
 
     if engine not in list_engines():
         raise UnknownNameError("engine", engine, list_engines())
-    Classifier(model)  # a bad model file is told before anything is written
+    known = Classifier(model, prior)  # what is bad is told before anything is written
     options = Options(
-        model=None if model is None else str(model.resolve()),
+        model=model if model is None or model in SHIPPED else str(known.path.resolve()),
+        prior=known.prior.text,
+        min_certainty=min_certainty,
         detect=detect,
         min_score=min_score,
         min_face=min_face,
@@ -244,7 +277,8 @@ def explain(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per face.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("explained"),
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
     detect: Detect = True,
     set_: Annotated[
         Optional[list[str]],
@@ -285,11 +319,11 @@ def explain(
 
         opened = open_dataset(dataset, root)
         side = split or ("test" if "test" in opened.splits else opened.splits[-1])
-        classifier, images = Classifier(model), opened.load(side)
+        classifier, images = Classifier(model, prior), opened.load(side)
         if detected:
             from deepfer.evaluation.run import aligned_faces
 
-            images, _ = aligned_faces(images, classifier.info.input.height, f"{dataset} {side}")
+            images, _ = aligned_faces(Recognizer(classifier), images, f"{dataset} {side}")
         results_folder(out)
         explain_dataset(
             classifier,
@@ -302,7 +336,7 @@ def explain(
         )
         tell(f"wrote {out}/mean_maps.png, mean_maps.csv and region_shares.csv")
         return
-    recognizer = Recognizer(model, detect=detect)
+    recognizer = Recognizer(model, prior=prior, detect=detect)
     request = Request(method, target, settings, json, out)
     done, failed, pictures = explain_photos(paths or [], recognizer, request)
     if pictures:

@@ -152,6 +152,7 @@ def _json(
         "face": number,
         "box": list(face.box),
         "model": prediction.model,
+        "prior": prediction.prior,
         "settings": explanation.settings,
         **{name: values for name, values in optional.items() if values is not None},
     }

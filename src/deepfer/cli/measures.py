@@ -13,19 +13,20 @@ _PLAIN = "the eval extra adds a table, pictures and a page: pip install 'deepfer
 
 
 def measure_conditions(
-    model: Path | None,
+    model: str | None,
     images: "ImageSet",
     *,
     data: str,
     limit: int | None,
     seed: int,
     out: Path | None,
+    prior: str,
 ) -> None:
-    """Measure a model file under all conditions, print the figures and write them to a folder."""
+    """Measure a model under all conditions, print the figures and write them to a folder."""
     from deepfer.evaluation import report, robustness
     from deepfer.pipeline import Recognizer
 
-    subject = robustness.ModelSubject(Recognizer(model))
+    subject = robustness.ModelSubject(Recognizer(model, prior=prior))
     chosen = robustness.sample(images, subject.labels, limit, seed)
     what = f"{data}, {len(chosen)} of {len(images)} images"
     result = robustness.measure(subject, chosen, data=what, seed=seed, announce=tell)

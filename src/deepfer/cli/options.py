@@ -5,8 +5,18 @@ from typing import Annotated, Optional
 
 import typer
 
-ModelFile = Annotated[
-    Optional[Path], typer.Option(help="A model file; the shipped one by default.")
+_MODEL = "ferplus (the default), fer2013, or a model file; see `deepfer info`."
+Model = Annotated[Optional[str], typer.Option("--model", help=_MODEL)]
+PriorText = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        help="How often expressions are expected: photos, balanced, or happy=0.3,sad=0.2,...",
+    ),
+]
+MinCertainty = Annotated[
+    Optional[float],
+    typer.Option(min=0, max=1, help="Least probability of a certain answer; the model's own."),
 ]
 Root = Annotated[
     Optional[Path], typer.Option(help="Folder that holds the data set.", show_default=False)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from deepfer.cli.console import answer, tell
-from deepfer.cli.options import ModelFile
+from deepfer.cli.options import MinCertainty, Model, PriorText
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")]
 Open = Annotated[
@@ -23,7 +23,9 @@ def serve(
         str, typer.Option(help="Address to listen at; 0.0.0.0 for other machines as well.")
     ] = "127.0.0.1",
     port: Port = 8000,
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
+    min_certainty: MinCertainty = None,
     token: Annotated[
         Optional[str],
         typer.Option(envvar="DEEPFER_TOKEN", help="What programs must send to be answered."),
@@ -57,7 +59,7 @@ def serve(
     if host not in LOOPBACK and token is None:
         tell("note: other machines can use this service; set --token to keep strangers out")
     app = create_app(
-        Recognizer(model, max_pixels=limits.max_pixels),
+        Recognizer(model, prior=prior, min_certainty=min_certainty, max_pixels=limits.max_pixels),
         limits=limits,
         token=token,
         hosts=("*",) if anywhere else names,
@@ -80,7 +82,9 @@ def live(
         float, typer.Option(min=0.01, help="Seconds after which a change shows to 63 %.")
     ] = 0.4,
     port: Port = 8000,
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
+    min_certainty: MinCertainty = None,
     open_page: Open = True,
 ) -> None:
     """Show the expressions of the faces before a camera, until it ends or Ctrl-C."""
@@ -89,7 +93,7 @@ def live(
     from deepfer.video.analysis import FrameFaces
     from deepfer.video.frames import Camera
 
-    recognizer = Recognizer(model)
+    recognizer = Recognizer(model, prior=prior, min_certainty=min_certainty)
     began = time.monotonic()
     with Camera(camera) as source:
         if terminal or json:

@@ -11,7 +11,8 @@ from deepfer.cli.options import (
     Data,
     ExcludeFaults,
     Fold,
-    ModelFile,
+    Model,
+    PriorText,
     ProtocolName,
     Root,
     Split,
@@ -53,7 +54,8 @@ def evaluate(
     data: Data,
     root: Root = None,
     split: Split = "test",
-    model: ModelFile = None,
+    model: Model = None,
+    prior: PriorText = "photos",
     detected: Annotated[
         bool, typer.Option("--detected", help="Send faces through detection and alignment.")
     ] = False,
@@ -91,14 +93,14 @@ def evaluate(
     from deepfer.evaluation import report, run
     from deepfer.evaluation.groups import group_names
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, prior)
     dataset, images, what = _side(data, root, split, protocol, fold, split_seed, exclude_faults)
     if out is not None:
         results_folder(out)
     if groups is not None:
         group_names(images, groups)  # a column that is not there is told before the work
     if conditions:
-        measure_conditions(model, images, data=what, limit=limit, seed=seed, out=out)
+        measure_conditions(model, images, data=what, limit=limit, seed=seed, out=out, prior=prior)
         return
     if detected:
         result = run.evaluate_detected(classifier, images, data=f"{what}, through detection")
@@ -108,7 +110,7 @@ def evaluate(
         measure_groups(result, images, column=groups, out=out)
         return
     if isinstance(dataset, Fer2013) and protocol is None and not detected:
-        run.add_fer2013_figures(result, dataset, split)
+        run.add_fer2013_figures(result, dataset, split, classifier.info)
     answer(report.text(result))
     if out is None:
         return
@@ -124,7 +126,8 @@ def evaluate(
 
 def compare(
     models: Annotated[
-        list[Path], typer.Argument(help="Model files; one alone is compared with the shipped one.")
+        list[str],
+        typer.Argument(help="Names or files of models; one alone is compared with the default."),
     ],
     data: Data,
     root: Root = None,
@@ -155,7 +158,7 @@ def judge(
     data: Data = "drawn",
     root: Root = None,
     split: Split = "test",
-    model: ModelFile = None,
+    model: Model = None,
     per_expression: Annotated[
         int, typer.Option(min=1, help="At most so many faces of each expression.")
     ] = 10,
@@ -165,13 +168,13 @@ def judge(
 ) -> None:
     """Measure whether explanations are right: all methods and controls on the same faces."""
     from deepfer.bench.judge import judge as run_judge
-    from deepfer.classify import FLOAT_MODEL, Classifier
+    from deepfer.classify import Classifier, model_path
     from deepfer.data import open_dataset
     from deepfer.data.drawn import Drawn
     from deepfer.explain.means import correct_faces
     from deepfer.preprocess import to_pixels
 
-    classifier = Classifier(model or FLOAT_MODEL)
+    classifier = Classifier(model_path(model, exact=True))
     size = {"size": classifier.info.input.height} if data == "drawn" else {}
     dataset = open_dataset(data, root, **size)
     images = dataset.load(split)

@@ -101,7 +101,7 @@ def export(
         typer.Option(help="Instead: write the page that recognises in the browser to this folder."),
     ] = None,
     model: Annotated[
-        Optional[Path], typer.Option(help="With --web: a model file; the shipped one by default.")
+        Optional[str], typer.Option(help="With --web: a model's name or file; default: ferplus.")
     ] = None,
     runtime: Annotated[
         Optional[Path],
@@ -145,19 +145,30 @@ def models() -> None:
 
 def info(
     model: Annotated[
-        Optional[Path], typer.Argument(help="A model file; the shipped one by default.")
+        Optional[str], typer.Argument(help="A model's name or file; all shipped ones by default.")
     ] = None,
 ) -> None:
-    """Show what a model file says about itself."""
-    from deepfer.classify import DEFAULT_MODEL, Classifier
+    """Show what a model file says about itself; without one, which models are shipped."""
+    from deepfer.classify import DEFAULT_MODEL, SHIPPED, Classifier
 
-    about = Classifier(model).info
+    if model is None:
+        for name in SHIPPED:
+            about = Classifier(name).info
+            default = " (default)" if name == DEFAULT_MODEL else ""
+            answer(f"{name:<8} {about.name}{default}: {about.training_data}")
+        return
+    classifier = Classifier(model)
+    about = classifier.info
+    shares = zip(about.labels, about.prior, strict=False)
     rows: list[tuple[str, str]] = [
-        ("file", str(model or DEFAULT_MODEL)),
+        ("file", str(classifier.path)),
         ("name", about.name),
         ("labels", ", ".join(about.labels)),
         ("input", f"{about.input.width}x{about.input.height} gray"),
+        ("prior", ", ".join(f"{e} {share:.1%}" for e, share in shares) or "not known"),
         ("temperature", f"{about.temperature:.4f}"),
+        ("certain from", f"{about.certainty:.4f}"),
+        ("mass of the sets", f"{about.set_mass:.4f}"),
         ("training data", about.training_data),
         ("licence", about.licence),
         ("recipe", about.recipe),

@@ -144,9 +144,11 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
         request.summary.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(request.summary, summary.picture(source.name))
     answer(f"{source}: {frames} frames, {faces} faces, {_rate(frames, began)}")
+    certain = summary.certain()
     for id_, shares in summary.shares().items():
         ranked = sorted(shares.items(), key=lambda item: -item[1])
-        answer(f"  face {id_}: " + ", ".join(f"{e} {p:.0%}" for e, p in ranked if p >= 0.005))
+        words = ", ".join(f"{e} {p:.0%}" for e, p in ranked if p >= 0.005)
+        answer(f"  face {id_}: {words}; certain in {certain[id_]:.0%} of its frames")
 
 
 def _rate(frames: int, began: float) -> str:

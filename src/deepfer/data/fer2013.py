@@ -132,7 +132,7 @@ class Fer2013:
             everything = replace(everything, labels=top, expressions=tuple(Expression))
             kept &= top >= 0
         if self.perceived and self._votes is not None:
-            shown = perceived_votes(self._votes)
+            shown = votes_for(BASIC_EXPRESSIONS, self._votes)
             everything = replace(everything, labels=shown.argmax(axis=1), votes=shown)
             kept &= 2 * shown.sum(axis=1) > self._votes.sum(axis=1)
         return everything.take(kept)
@@ -240,9 +240,9 @@ def majority_labels(votes: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(clear, position[top], -1)
 
 
-def perceived_votes(votes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return float32 (N, 7): the FER+ votes for the seven expressions, in canonical order."""
-    columns = [VOTE_EXPRESSIONS.index(e) for e in BASIC_EXPRESSIONS]
+def votes_for(labels: Sequence[Expression], votes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return FER+ votes, (N, 10), as (N, K): people per expression of `labels`, others left out."""
+    columns = [VOTE_EXPRESSIONS.index(label) for label in labels]
     return np.asarray(votes[:, columns])
 
 

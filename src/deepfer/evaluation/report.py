@@ -7,12 +7,14 @@ from deepfer.evaluation.groups import Grouped
 from deepfer.evaluation.robustness import Robustness
 from deepfer.evaluation.run import Evaluation
 
+_NO_SHARES = {"NLL", "expressions in a set"}
+
 
 def text(result: Evaluation) -> str:
     """Return figures, per-expression results and the confusion matrix (rows true)."""
-    lines = [f"{result.model} on {result.data}: {len(result.true)} images"]
+    lines = [f"{result.model} on {result.data}: {len(result.true)} images, prior {result.prior}"]
     shown = {
-        name: f"{value:.4f}" if name == "NLL" else f"{value:.2%}"
+        name: f"{value:.4f}" if name in _NO_SHARES else f"{value:.2%}"
         for name, value in result.figures.items()
     }
     shown |= {name: str(count) for name, count in result.counts.items()}

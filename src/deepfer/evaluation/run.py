@@ -14,17 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer import metrics
-from deepfer.align import cut_face
+from deepfer.certainty import set_coverage, set_members
 from deepfer.classify import Classifier
 from deepfer.data.base import ImageSet
-from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels
+from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels, votes_for
 from deepfer.data.images import stack
-from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
 from deepfer.evaluation.conditions import on_canvas
 from deepfer.files import csv_text, git_commit, write_text
 from deepfer.labels import Expression
+from deepfer.modelfile import ModelInfo
+from deepfer.pipeline import Recognizer
 from deepfer.preprocess import to_pixels
+from deepfer.prior import PHOTOS
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Evaluation:
         probabilities: float32 (N, K), calibrated.
         figures: Figures by name; shares run from 0 to 1.
         counts: Numbers of images by name.
+        prior: How often each expression was expected, as in `Prediction`.
     """
 
     model: str
@@ -52,6 +55,7 @@ class Evaluation:
     probabilities: NDArray[np.float32]
     figures: dict[str, float]
     counts: dict[str, int]
+    prior: str = PHOTOS
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -84,6 +88,7 @@ class Evaluation:
         )
         return {
             "model": self.model,
+            "prior": self.prior,
             "data": self.data,
             "fingerprint": self.fingerprint,
             "commit": git_commit(),
@@ -151,7 +156,7 @@ def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) ->
     """
     known, counts = _known(images, classifier.info.labels, data)
     spec = classifier.info.input
-    aligned, found = aligned_faces(known, spec.height, data)
+    aligned, found = aligned_faces(Recognizer(classifier), known, data)
     seen = known.take(found)  # its fingerprint is that of the data, not of the crops
     result = _measured(classifier, seen, to_pixels(aligned.images, spec), data, counts)
     whole = evaluate(classifier, seen, data=data)
@@ -160,29 +165,29 @@ def evaluate_detected(classifier: Classifier, images: ImageSet, *, data: str) ->
     return result
 
 
-def aligned_faces(images: ImageSet, size: int, data: str) -> tuple[ImageSet, NDArray[np.int64]]:
+def aligned_faces(
+    recognizer: Recognizer, images: ImageSet, data: str
+) -> tuple[ImageSet, NDArray[np.int64]]:
     """Find and align the face of each picture, as the main path does with photos.
 
     Args:
+        recognizer: What finds and aligns.
         images: One face each; placed on a plain canvas (160x160 for a 48-pixel face).
-        size: Height and width of the aligned faces.
         data: What messages call them.
 
     Returns:
-        The faces found, uint8 (N, size, size), and their positions in `images`.
+        The faces found, uint8 (N, H, W) as the network sees them, and their positions in `images`.
 
     Raises:
         DataError: No face was found on any image.
     """
-    detector = FaceDetector()
     found, crops = [], []
     for i, image in enumerate(images.images):
-        canvas = on_canvas(image)
-        faces = detector(canvas)
-        if faces:
-            centre = np.array(canvas.shape[1::-1]) / 2
-            nearest = min(faces, key=lambda f: float(np.abs(_centre(f.box) - centre).sum()))
-            crops.append(cut_face(canvas, nearest, size))
+        prepared = recognizer.prepare(on_canvas(image))
+        if prepared.faces:
+            centre = np.array([prepared.width, prepared.height]) / 2
+            away = [float(np.abs(_centre(face.box) - centre).sum()) for face in prepared.faces]
+            crops.append(prepared.pixels[int(np.argmin(away))])
             found.append(i)
     if not found:
         raise DataError(f"{data}: no face was found on any image")
@@ -190,7 +195,7 @@ def aligned_faces(images: ImageSet, size: int, data: str) -> tuple[ImageSet, NDA
     return replace(images.take(places), images=stack(crops)), places
 
 
-def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> None:
+def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str, info: ModelInfo) -> None:
     """Add what is particular to FER2013: without leaked images, and by FER+ votes.
 
     Two FER+ labels: the majority as its authors define it (`majority_labels`), and the most
@@ -200,6 +205,9 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> Non
 
     Two calibration errors: of the top probability against the majority (right or wrong), and
     against the votes (the share of people's expressions that is the answer).
+
+    And how much of the majority's hits are certain, how often the sets of expressions hold a
+    person's answer, and their mean size.
     """
     images = dataset.load(split)
     place = {name: i for i, name in enumerate(images.ids)}
@@ -238,6 +246,13 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str) -> Non
         result.figures["FER+ votes ECE"] = metrics.vote_calibration_error(
             result.probabilities[voted], shares[:, column]
         )
+    certain = result.probabilities.max(axis=1) >= info.certainty
+    result.figures["certain of FER+ majority"] = float(certain[majority >= 0].mean())
+    add("certain FER+ majority", majority, (majority >= 0) & certain)
+    members = set_members(result.probabilities, info.set_mass)
+    answers = votes_for(result.labels, votes)
+    result.figures["FER+ votes within the sets"] = set_coverage(members, answers)
+    result.figures["expressions in a set"] = float(members.sum(axis=1).mean())
 
 
 def measured(
@@ -289,8 +304,14 @@ def _measured(
     data: str,
     counts: dict[str, int],
 ) -> Evaluation:
-    info = classifier.info
-    return measured(info.name, info.labels, classifier(pixels), images, data, counts)
+    info, probabilities = classifier.info, classifier(pixels)
+    result = measured(info.name, info.labels, probabilities, images, data, counts)
+    certain = probabilities.max(axis=1) >= info.certainty
+    result.figures["certain"] = float(certain.mean())
+    if certain.any():
+        hits = (result.predicted == result.true)[certain]
+        result.figures["accuracy of certain"] = float(hits.mean())
+    return replace(result, prior=classifier.prior.text)
 
 
 def _known(

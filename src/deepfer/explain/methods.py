@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.classify import DEFAULT_MODEL, FLOAT_MODEL, Classifier
+from deepfer.classify import Classifier, model_path
 from deepfer.errors import InputError, MissingExtraError, UnknownNameError
 from deepfer.explain.attention import density, warped, window_corners
 from deepfer.explain.occlusion import occlusion_maps
@@ -54,7 +54,7 @@ def explain(
             a photo see `Recognizer.recognize_crops`.
         method: One of `list_methods`.
         target: The expression to explain; the most probable one by default.
-        model: A classifier or model file; the one that comes with the package by default.
+        model: As for `Recognizer`.
         settings: Of the method. ``occlusion``: ``patch`` and ``stride`` in 48ths of the face (8,
             2) and ``fill`` (``"mean"``, ``"black"`` or ``"blur"``). ``integrated_gradients``:
             ``steps`` (32).
@@ -71,11 +71,7 @@ def explain(
         >>> explain(face, target="happy").map.shape
         (48, 48)
     """
-    classifier = (
-        model
-        if isinstance(model, Classifier)
-        else Classifier(None if model is None else Path(model))
-    )
+    classifier = model if isinstance(model, Classifier) else Classifier(model)
     labels = classifier.info.labels
     require_names(method, target, labels)
     face = to_pixels([read_photo(crop)], classifier.info.input)[0]
@@ -135,9 +131,7 @@ def _gradient_method(name: str) -> Callable[..., dict[str, Any]]:
             gradients = import_module("deepfer.explain.gradients")
         except ModuleNotFoundError:
             raise MissingExtraError("explain") from None
-        if classifier.path == DEFAULT_MODEL:  # 8-bit integers have no gradients
-            classifier = _float_model()
-        network = gradients.network_of(classifier)
+        network = gradients.network_of(_exact(classifier.path) or classifier)
         spec = classifier.info.input
         return {"map": gradients.gradient_map(name, network, face, target, spec, **settings)}
 
@@ -145,8 +139,10 @@ def _gradient_method(name: str) -> Callable[..., dict[str, Any]]:
 
 
 @cache
-def _float_model() -> Classifier:
-    return Classifier(FLOAT_MODEL)
+def _exact(path: Path) -> Classifier | None:
+    """Return a shipped model as it was trained: 8-bit integers have no gradients."""
+    exact = model_path(path, exact=True)
+    return None if exact == path else Classifier(exact)
 
 
 _METHODS: dict[str, tuple[Callable[..., dict[str, Any]], dict[str, Any]]] = {

@@ -21,6 +21,7 @@ from deepfer.explain import report as explanation_report
 from deepfer.explain.methods import explain
 from deepfer.explain.regions import face_regions, region_shares
 from deepfer.pipeline import Recognizer
+from deepfer.prior import Prior, read_prior
 from deepfer.report import SCHEMA, to_json
 from deepfer.serve import schema
 from deepfer.serve.batching import BusyError, SharedRecognizer
@@ -48,6 +49,10 @@ _FORM = {
         },
     }
 }
+_Prior = Annotated[
+    str | None,
+    Query(description="photos, balanced or shares such as happy=0.3,sad=0.2,..."),
+]
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": schema.ErrorAnswer} for status in (400, 401, 408, 413, 415, 422, 503)
 }
@@ -83,6 +88,10 @@ def create_app(
                 401, "send the service's token: 'Authorization: Bearer TOKEN'", _ASK_TOKEN
             )
 
+    def asked_prior(text: str | None) -> Prior:
+        known = recognizer.classifier
+        return known.prior if text is None else read_prior(text, known.info)
+
     app = FastAPI(
         title="deepfer",
         version=__version__,
@@ -106,12 +115,13 @@ def create_app(
             },
         },
     )
-    async def recognize(request: Request) -> Response:
+    async def recognize(request: Request, prior: _Prior = None) -> Response:
         """Find faces in one or many images and tell their expressions."""
+        asked = asked_prior(prior)
 
         async def one(name: str, data: bytes) -> dict[str, Any] | InputError:
             try:
-                prediction = await shared.recognize(data, name)
+                prediction = await shared.recognize(data, name, asked)
             except InputError as error:
                 metrics.images.labels("unreadable").inc()
                 return error
@@ -147,13 +157,15 @@ def create_app(
         request: Request,
         face: Annotated[int, Query(ge=1, description="Number of the face, from 1")] = 1,
         target: Annotated[str | None, Query(description="The expression to explain")] = None,
+        prior: _Prior = None,
     ) -> Response:
         """Show which parts of one face decided, by occlusion."""
+        asked = asked_prior(prior)
         async with uploads.images(request) as images:
             if len(images) != 1:
                 raise HTTPException(400, f"send one image, not {len(images)}")
             with shared.places(1):
-                work = partial(_explained, recognizer, *images[0], face, target)
+                work = partial(_explained, recognizer, *images[0], face, target, asked)
                 return _answer(await _in_time(shared.run(work), limits))
 
     @app.get(
@@ -163,7 +175,8 @@ def create_app(
     )
     async def model() -> Response:
         """Tell which model answers, what it was trained on and how good it is."""
-        return _answer(asdict(recognizer.classifier.info))
+        info = recognizer.classifier.info
+        return _answer({**asdict(info), "default_prior": recognizer.prior})
 
     @app.get("/healthz")
     async def health() -> dict[str, str]:
@@ -194,15 +207,21 @@ async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
 
 
 def _explained(
-    recognizer: Recognizer, name: str, data: bytes, face: int, target: str | None
+    recognizer: Recognizer, name: str, data: bytes, face: int, target: str | None, prior: Prior
 ) -> dict[str, Any]:
     prepared = recognizer.prepare(data, name)
     if face > len(prepared.faces):
         raise InputError(f"{name}: has {len(prepared.faces)} face(s), none with number {face}")
-    explanation = explain(prepared.pixels[face - 1], target=target, model=recognizer.classifier)
+    classifier = recognizer.classifier.under(prior)
+    explanation = explain(prepared.pixels[face - 1], target=target, model=classifier)
     shares = region_shares(explanation.evidence, face_regions(*explanation.face.shape))
     pixels = explanation.face.tolist()
-    return {**explanation_report.to_json(explanation, shares), "face": face, "pixels": pixels}
+    return {
+        **explanation_report.to_json(explanation, shares),
+        "face": face,
+        "prior": prior.text,
+        "pixels": pixels,
+    }
 
 
 def _answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

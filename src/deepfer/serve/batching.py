@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from deepfer.pipeline import Prepared, Recognizer
+from deepfer.prior import Prior
 from deepfer.types import Prediction
 
 _BATCH = 64  # photos
@@ -43,7 +44,7 @@ class SharedRecognizer:
         self._waiting, self._observe = waiting, observe
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="deepfer")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="deepfer-network")
-        self._line: list[tuple[Prepared, asyncio.Future[Prediction]]] = []
+        self._line: list[tuple[Prepared, Prior, asyncio.Future[Prediction]]] = []
         self._classifying: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -65,12 +66,13 @@ class SharedRecognizer:
         """Do one image's work in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    async def recognize(self, data: bytes, name: str) -> Prediction:
+    async def recognize(self, data: bytes, name: str, prior: Prior | None = None) -> Prediction:
         """Recognise all faces of one photo.
 
         Args:
             data: The bytes of an image file.
             name: What the result calls it.
+            prior: How often each expression is expected; the recogniser's own by default.
 
         Raises:
             InputError: The photo cannot be read.
@@ -78,7 +80,7 @@ class SharedRecognizer:
         prepared = await self.run(partial(self.recognizer.prepare, data, name))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Prediction] = loop.create_future()
-        self._line.append((prepared, answer))
+        self._line.append((prepared, prior or self.recognizer.classifier.prior, answer))
         if self._classifying is None or self._classifying.done():
             self._classifying = loop.create_task(self._classify())
         return await answer
@@ -88,16 +90,17 @@ class SharedRecognizer:
         while self._line:
             batch, self._line = self._line[:_BATCH], self._line[_BATCH:]
             self._observe(len(batch))
-            photos = [prepared for prepared, _ in batch]
+            photos = [prepared for prepared, _, _ in batch]
+            priors = [prior for _, prior, _ in batch]
             # a thread of its own: it must not stand in line behind photos to be decoded
-            work = loop.run_in_executor(self._network, self.recognizer.classify, photos)
+            work = loop.run_in_executor(self._network, self.recognizer.classify, photos, priors)
             try:
                 found = list(zip(batch, await work, strict=True))
             except Exception as error:  # each client must hear of it, and the line goes on
-                for _, answer in batch:
+                for _, _, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
-            for (_, answer), prediction in found:
+            for (_, _, answer), prediction in found:
                 if not answer.done():  # a client may have given up
                     answer.set_result(prediction)

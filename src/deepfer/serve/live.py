@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,11 +19,11 @@ from starlette.staticfiles import StaticFiles
 from deepfer.detect import resized
 from deepfer.pipeline import Recognizer
 from deepfer.render import annotate, encode
-from deepfer.report import SCHEMA
+from deepfer.report import SCHEMA, face_record
 from deepfer.serve.app import LOOPBACK, STATIC
 from deepfer.serve.headers import Secured
 from deepfer.serve.run import run_app
-from deepfer.types import FaceExpression, Prediction
+from deepfer.types import Prediction
 from deepfer.video.analysis import FrameFaces, TrackedFace, analyse
 from deepfer.video.frames import Camera, Frame
 
@@ -134,7 +134,7 @@ def watch(
 def line(found: FrameFaces) -> str:
     """Return a frame's faces as one line of text."""
     faces = "; ".join(
-        f"{face.id} {face.expression} {face.smoothed[face.expression]:.0%}"
+        f"{face.id} {face.smoothed.answer} {face.smoothed.probability:.0%}"
         for face in _by_id(found)
     )
     return f"{found.frame.time:8.2f} s  {faces or 'no face'}"
@@ -144,15 +144,11 @@ def to_json(found: FrameFaces) -> str:
     """Return a frame's faces as one line of JSON."""
     content = {
         "schema": SCHEMA,
-        "time": round(found.frame.time, 3),
+        "time_s": round(found.frame.time, 3),
+        "model": found.model,
+        "prior": found.prior,
         "faces": [
-            {
-                "id": face.id,
-                "box": list(face.result.face.box),
-                "expression": str(face.expression),
-                "probabilities": {str(e): round(p, 4) for e, p in face.smoothed.items()},
-            }
-            for face in _by_id(found)
+            {"id": face.id, **face_record(face.smoothed, face.now)} for face in _by_id(found)
         ],
     }
     return json.dumps(content, separators=(",", ":"))
@@ -238,14 +234,15 @@ class LivePage:
         height, width = photo.shape[:2]
         zoom = max(width, height) / max(found.frame.size)
         shown = tuple(
-            FaceExpression(resized(face.result.face, zoom, (width, height)), face.smoothed)
+            replace(face.smoothed, face=resized(face.smoothed.face, zoom, (width, height)))
             for face in found.faces
         )
         prediction = Prediction(
             source="camera",
             width=width,
             height=height,
-            model=self._recognizer.model,
+            model=found.model,
+            prior=found.prior,
             labels=self._recognizer.labels,
             faces=shown,
         )

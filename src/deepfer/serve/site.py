@@ -29,14 +29,14 @@ _RUNTIME_FILES = {
 _ENGINE = 'data-engine="{}"'
 
 
-def write_site(out: Path, runtime: Path | None = None, model: Path | None = None) -> None:
+def write_site(out: Path, runtime: Path | None = None, model: str | None = None) -> None:
     """Write the page, the detector, a model and what runs them to a new folder.
 
     Args:
         out: The folder; it appears when all is written.
         runtime: The folder of the npm package onnxruntime-web; by default below
             ``node_modules`` of the current folder.
-        model: A model file; the one that comes with the package by default.
+        model: As for `Recognizer`.
 
     Raises:
         InputError: `out` is not empty or cannot be written, or `runtime` lacks its files.

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepfer import metrics
+from deepfer.certainty import fit_certainty, fit_set_mass
 from deepfer.classify import Classifier, softmax
+from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
 from deepfer.files import replacing
 from deepfer.modelfile import InputSpec, ModelInfo
@@ -82,6 +84,7 @@ def export(
         training_data=training_data or f"{recipe.dataset}, {description['data']['train']}",
         licence=licence,
         recipe=" + ".join(description.get("averaged", [recipe.fingerprint()])),
+        prior=_shares(train, perceived=recipe.loss.perceived),
         network=description["model"],
         network_options=description["model_options"],
     )
@@ -100,21 +103,26 @@ def export(
             quantize(partial, to_pixels(train.take(np.sort(order)).images, spec), spec)
             _set_metadata(partial, info)
             logits = Classifier(partial).logits(pixels)
-        info = _calibrated(info, logits, val.labels)
+        info = _calibrated(info, logits, val, perceived=recipe.loss.perceived)
         _set_metadata(partial, info)
     return info, difference
 
 
-def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.generic]) -> float:
     """Return the temperature with the least mean negative log likelihood, within 0.25 to 4.
 
     Answers that are all right, or no better than chance, have their optimum at zero or infinity:
     the first give 1, the second the bound.
 
+    Args:
+        logits: (N, K).
+        true: int64 (N,) labels, or (N, K) shares of people who saw each.
+
     Source:
         Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
     """
     scores, labels = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(true)
+    labels = labels.double() if true.ndim == 2 else labels
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -124,7 +132,7 @@ def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.int64]) -> fl
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    if (logits.argmax(axis=1) == true).all():
+    if true.ndim == 1 and (logits.argmax(axis=1) == true).all():
         return 1.0  # the likelihood has no optimum, and the search would stop anywhere
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     return min(max(float(log_t.detach().exp()), 0.25), 4.0)
@@ -185,9 +193,36 @@ def _difference(network: Network, faces: NDArray[np.float32], logits: Any) -> fl
     return float(np.abs(expected - logits).max())
 
 
-def _calibrated(info: ModelInfo, logits: NDArray[np.float32], true: NDArray[np.int64]) -> ModelInfo:
-    temperature = fit_temperature(logits, true)
-    probabilities = softmax(logits / temperature)
+def _shares(images: ImageSet, *, perceived: bool) -> tuple[float, ...]:
+    """Return each label's share, by people's votes where those were learnt.
+
+    Empty where a label does not occur: what the network makes of it is no answer to divide.
+    """
+    if perceived and images.votes is not None:
+        shares = (images.votes / images.votes.sum(axis=1, keepdims=True)).mean(axis=0)
+    else:
+        shares = np.bincount(images.labels, minlength=len(images.expressions)) / len(images)
+    return tuple(round(float(share), 6) for share in shares) if shares.min() > 0 else ()
+
+
+def _calibrated(
+    info: ModelInfo, logits: NDArray[np.float32], val: ImageSet, *, perceived: bool
+) -> ModelInfo:
+    """Fit on validation what makes probabilities, sets and certainty true."""
+    true = val.labels
+    if not perceived or val.votes is None:
+        temperature = fit_temperature(logits, true)
+        probabilities = softmax(logits / temperature)
+    else:
+        shares = val.votes / val.votes.sum(axis=1, keepdims=True)
+        temperature = fit_temperature(logits, shares)
+        probabilities = softmax(logits / temperature)
+        clear = 2 * shares.max(axis=1) > 1
+        info = replace(
+            info,
+            set_mass=round(fit_set_mass(probabilities, val.votes), 6),
+            certainty=round(fit_certainty(probabilities, np.where(clear, true, -1)), 6),
+        )
     figures = {
         "validation accuracy": float((logits.argmax(axis=1) == true).mean()),
         "validation ECE": metrics.calibration_error(probabilities, true),

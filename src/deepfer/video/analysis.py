@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from deepfer.align import cut_face
-from deepfer.labels import Expression
+import numpy as np
+
 from deepfer.pipeline import Recognizer
-from deepfer.preprocess import to_pixels
 from deepfer.types import FaceExpression
 from deepfer.video.frames import Frame
 from deepfer.video.search import search
@@ -26,18 +25,15 @@ class TrackedFace:
 
     Attributes:
         id: The same for the same person while in the scene, from 1.
-        result: Face and probabilities of this frame alone.
-        smoothed: Probability per expression, averaged over the last moments.
+        now: The face by the probabilities of this frame alone.
+        smoothed: The same face by probabilities averaged over the last moments, which also say
+            whether it is certain: one poor frame does not make a steady answer uncertain, and
+            between two expressions it is.
     """
 
     id: int
-    result: FaceExpression
-    smoothed: dict[Expression, float]
-
-    @property
-    def expression(self) -> Expression:
-        """The most probable expression after smoothing."""
-        return max(self.smoothed, key=self.smoothed.__getitem__)
+    now: FaceExpression
+    smoothed: FaceExpression
 
 
 @dataclass(frozen=True)
@@ -47,10 +43,14 @@ class FrameFaces:
     Attributes:
         frame: The frame.
         faces: Best detector score first.
+        model: Name of the model that classified them.
+        prior: As in `Prediction`.
     """
 
     frame: Frame
     faces: tuple[TrackedFace, ...]
+    model: str
+    prior: str
 
 
 class FrameSource(Protocol):
@@ -92,7 +92,6 @@ def analyse(
         InputError: The video holds no frame that can be decoded.
     """
     tracker, smoother = Tracker(), Smoother(smoothing)
-    spec = recognizer.classifier.info.input
     workers = workers or os.cpu_count() or 1
     ahead = 4 * workers if ahead is None else ahead
     pool = ThreadPoolExecutor(workers)
@@ -100,29 +99,17 @@ def analyse(
         frames = video.frames(every=every, start=start, end=end)
         searched = search(frames, recognizer, pool, every=search_every, ahead=ahead)
         while batch := list(islice(searched, group)):
-            crops = [
-                cut_face(found.frame.gray, face, spec.height)
-                for found in batch
-                for face in found.faces
-            ]
-            rows = iter(recognizer.classifier(to_pixels(crops, spec)))
+            pixels = [recognizer.crops(found.frame.gray, found.faces) for found in batch]
+            faces = [face for found in batch for face in found.faces]
+            rows = iter(recognizer.describe(faces, np.concatenate(pixels)))
             for found in batch:
                 ids = tracker.update(found.frame.time, found.faces, found.thumbnail)
                 tracked = []
-                for id_, face in zip(ids, found.faces, strict=True):
-                    values = next(rows)
-                    smoothed = smoother.update(id_, found.frame.time, values)
-                    tracked.append(
-                        TrackedFace(
-                            id_,
-                            FaceExpression(face, _named(recognizer, values.tolist())),
-                            _named(recognizer, smoothed),
-                        )
-                    )
-                yield FrameFaces(found.frame, tuple(tracked))
+                for id_, now in zip(ids, islice(rows, len(found.faces)), strict=True):
+                    values = np.array(list(now.probabilities.values()))
+                    values = smoother.update(id_, found.frame.time, values)
+                    smoothed = recognizer.with_probabilities(now, values.tolist())
+                    tracked.append(TrackedFace(id_, now, smoothed))
+                yield FrameFaces(found.frame, tuple(tracked), recognizer.model, recognizer.prior)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _named(recognizer: Recognizer, values: list[float]) -> dict[Expression, float]:
-    return dict(zip(recognizer.labels, values, strict=True))

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from deepfer.errors import InputError
 from deepfer.files import replacing
 from deepfer.render import annotate
-from deepfer.types import FaceExpression, Prediction
+from deepfer.types import Prediction
 from deepfer.video.analysis import FrameFaces
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
@@ -112,6 +112,6 @@ class _Writer:
 def _prediction(found: FrameFaces) -> Prediction:
     """Return the faces with their smoothed probabilities, as `annotate` draws photos."""
     height, width = found.frame.rgb.shape[:2]
-    faces = tuple(FaceExpression(f.result.face, f.smoothed) for f in found.faces)
+    faces = tuple(f.smoothed for f in found.faces)
     labels = tuple(faces[0].probabilities) if faces else ()
-    return Prediction("", width, height, "", labels, faces)
+    return Prediction("", width, height, found.model, found.prior, labels, faces)

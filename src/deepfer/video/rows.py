@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from deepfer.errors import InputError
 from deepfer.files import printable, replacing
 from deepfer.labels import Expression
-from deepfer.report import SCHEMA
+from deepfer.report import SCHEMA, face_columns, face_record, face_row
 from deepfer.video.analysis import FrameFaces
 
 Write = Callable[[str, FrameFaces], None]
@@ -26,31 +26,25 @@ _ROWS = 4096  # of a Parquet row group
 
 
 def columns(labels: Sequence[Expression]) -> dict[str, type]:
-    """Return the columns with their types: boxes in pixels, times in seconds.
+    """Return the columns with their types: times in seconds, and those of `face_row`.
 
-    ``p_*`` are the probabilities of the frame alone, ``s_*`` the smoothed ones; ``expression``
-    and ``probability`` are smoothed too.
+    ``p_*`` are the probabilities of the frame alone, ``s_*`` the smoothed ones, which also give
+    ``expression``, ``probability``, ``certain`` and ``possible``.
     """
     return {
         "source": str,
         "frame": int,
         "time_s": float,
+        "model": str,
+        "prior": str,
         "face": int,
-        "x": int,
-        "y": int,
-        "width": int,
-        "height": int,
-        "detector_score": float,
-        "expression": str,
-        "probability": float,
-        **{f"p_{label}": float for label in labels},
-        **{f"s_{label}": float for label in labels},
+        **face_columns(labels, smoothed=True),
     }
 
 
 def arrow_schema(labels: Sequence[Expression]) -> pa.Schema:
     """Return `columns` as Arrow knows them."""
-    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return pa.schema([(name, kinds[kind]) for name, kind in columns(labels).items()])
 
 
@@ -63,18 +57,14 @@ def arrow_table(lines: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
 def rows(source: str, found: FrameFaces) -> Iterator[list[Any]]:
     """Yield one row per face."""
     for face in found.faces:
-        raw = face.result.probabilities
         yield [
             printable(source),
             found.frame.number,
             round(found.frame.time, 6),
+            found.model,
+            found.prior,
             face.id,
-            *face.result.face.box,
-            round(face.result.face.detector_score, 4),
-            str(face.expression),
-            round(face.smoothed[face.expression], 6),
-            *(round(p, 6) for p in raw.values()),
-            *(round(p, 6) for p in face.smoothed.values()),
+            *face_row(face.smoothed, face.now),
         ]
 
 
@@ -113,19 +103,10 @@ def _json_lines(path: Path, labels: Sequence[Expression]) -> Iterator[Write]:
                 "source": printable(source),
                 "frame": found.frame.number,
                 "time_s": round(found.frame.time, 6),
+                "model": found.model,
+                "prior": found.prior,
                 "faces": [
-                    {
-                        "id": face.id,
-                        "box": list(face.result.face.box),
-                        "detector_score": round(face.result.face.detector_score, 4),
-                        "expression": str(face.expression),
-                        "probability": round(face.smoothed[face.expression], 6),
-                        "probabilities": {
-                            str(e): round(p, 6) for e, p in face.result.probabilities.items()
-                        },
-                        "smoothed": {str(e): round(p, 6) for e, p in face.smoothed.items()},
-                    }
-                    for face in found.faces
+                    {"id": face.id, **face_record(face.smoothed, face.now)} for face in found.faces
                 ],
             }
             file.write(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")

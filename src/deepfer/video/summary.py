@@ -35,21 +35,28 @@ class Summary:
             self._halve()
         for face in found.faces:
             bins = self._sums[face.id]
-            own = np.array([*face.smoothed.values(), 1.0])
+            own = np.array([*face.smoothed.probabilities.values(), face.smoothed.certain, 1.0])
             place = int(time / self.width)
             bins[place] = bins.get(place, 0) + own
 
     def shares(self) -> dict[int, dict[Expression, float]]:
         """Return each person's mean probability of every expression, those seen longest first."""
-        totals = {id_: np.sum(list(bins.values()), axis=0) for id_, bins in self._sums.items()}
-        ranked = sorted(totals.items(), key=lambda item: -item[1][-1])
         return {
-            id_: dict(zip(self.labels, (total[:-1] / total[-1]).tolist(), strict=True))
-            for id_, total in ranked
+            id_: dict(zip(self.labels, means[:-1], strict=True))
+            for id_, means in self._means().items()
         }
 
+    def certain(self) -> dict[int, float]:
+        """Return the share of frames (0 to 1) in which each person's expression is certain."""
+        return {id_: means[-1] for id_, means in self._means().items()}
+
+    def _means(self) -> dict[int, list[float]]:
+        totals = {id_: np.sum(list(bins.values()), axis=0) for id_, bins in self._sums.items()}
+        ranked = sorted(totals.items(), key=lambda item: -item[1][-1])
+        return {id_: (total[:-1] / total[-1]).tolist() for id_, total in ranked}
+
     def picture(self, title: str) -> bytes:
-        """Return a PNG: a band per person over time, and bars of their shares."""
+        """Return a PNG: a band per person over time, hatched where uncertain, and their shares."""
         shares = dict(list(self.shares().items())[:_PEOPLE])
         figure = Figure(figsize=(11, 1.4 + 1.5 * max(1, len(shares))), layout="constrained")
         figure.suptitle(printable(title), fontsize=11)
@@ -62,14 +69,23 @@ class Summary:
         for (band, bars), (id_, own) in zip(panels, shares.items(), strict=False):
             bins = self._sums[id_]
             places = np.arange(min(bins), max(bins) + 1)
-            gap = np.full(len(self.labels), np.nan)
+            gap = np.full(len(self.labels) + 1, np.nan)
             values = np.array(
                 [bins[p][:-1] / bins[p][-1] if p in bins else gap for p in places.tolist()]
             )
             times = np.repeat(places, 2) * self.width
             times[1::2] += self.width
-            band.stackplot(
-                times, np.nan_to_num(np.repeat(values, 2, axis=0)).T, colors=colors, step="mid"
+            values = np.repeat(values, 2, axis=0)
+            band.stackplot(times, np.nan_to_num(values[:, :-1]).T, colors=colors, step="mid")
+            band.fill_between(
+                times,
+                1,
+                where=(values[:, -1] < 0.5).tolist(),
+                color="none",
+                edgecolor="black",
+                hatch="///",
+                linewidth=0,
+                alpha=0.4,
             )
             band.set_ylim(0, 1)
             band.set_ylabel(f"face {id_}")

@@ -88,9 +88,11 @@ class Smoother:
         self.seconds = seconds
         self._state: dict[int, tuple[float, NDArray[np.float64]]] = {}
 
-    def update(self, id_: int, time: float, probabilities: NDArray[np.float32]) -> list[float]:
+    def update(
+        self, id_: int, time: float, probabilities: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Return smoothed probabilities (K,), summing to 1."""
-        values = probabilities.astype(np.float64)
+        values = probabilities
         if id_ in self._state:
             then, before = self._state[id_]
             share = 1 - math.exp(-(time - then) / self.seconds)
@@ -98,8 +100,7 @@ class Smoother:
         self._state[id_] = time, values
         if len(self._state) > 1000:  # faces long gone
             self._state = {k: v for k, v in self._state.items() if time - v[0] <= _KEEP}
-        smoothed: list[float] = values.tolist()
-        return smoothed
+        return values
 
 
 def thumbnail(picture: Image) -> Thumbnail:

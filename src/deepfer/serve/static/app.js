@@ -1,6 +1,7 @@
 // The page: a photo, a video or the camera in; boxes, bars and an explanation out.
 // What recognises is an engine, here or at the service; see server.js and browser.js.
 
+import { answerOf } from "./answers.js";
 import { drawFaces, drawGray, drawMap, fillBars, percent } from "./draw.js";
 
 const LONG_SIDE = 960; // of the video frames that are looked at
@@ -41,6 +42,7 @@ async function start() {
     const accuracy = opened.model.figures?.["validation accuracy"];
     const measured = accuracy ? `, ${(100 * accuracy).toFixed(1)} % correct in validation` : "";
     element("model").textContent = `Model ${opened.model.name}${measured}.`;
+    offerPriors(opened.model);
     document.body.dataset.ready = "true";
     return opened;
   } catch (error) {
@@ -49,7 +51,18 @@ async function start() {
   }
 }
 
+/** What the model can answer under; the service may have a default of its own. */
+function offerPriors({ prior, default_prior: own = "photos" }) {
+  const choice = element("prior");
+  if (![...choice.options].some(({ value }) => value === own)) {
+    choice.add(new Option("as the service was told", own));
+  }
+  choice.value = own;
+  element("prior-choice").hidden = prior.length === 0;
+}
+
 function wire() {
+  element("prior").onchange = lookAgain;
   element("choose").onclick = () => element("file").click();
   element("file").onchange = ({ target }) => {
     open(target.files);
@@ -104,7 +117,7 @@ async function showPhoto(photo, more) {
     const opened = await engine;
     if (!opened || mine !== session) return;
     const [prediction, bitmap] = await Promise.all([
-      opened.recognize(photo, photo.name),
+      opened.recognize(photo, photo.name, element("prior").value),
       createImageBitmap(photo).catch(() => null), // a kind of file that browsers cannot show
     ]);
     if (mine !== session) return;
@@ -117,6 +130,22 @@ async function showPhoto(photo, more) {
     if (mine !== session) return;
     const named = error.message.startsWith(photo.name);
     fail(named ? error : new Error(`${photo.name}: ${error.message}`));
+  }
+}
+
+/** Answer for the picture that stands still again; a video's next frames need no more. */
+async function lookAgain() {
+  if (!current || !video.hidden) return;
+  const mine = session;
+  closeExplanation();
+  try {
+    const { source, below } = current;
+    const prediction = await (await engine).recognize(source, file, element("prior").value);
+    if (mine !== session) return;
+    if (source instanceof Blob) results.set(0, prediction);
+    show(source, prediction, below, numbered(prediction.faces));
+  } catch (error) {
+    if (mine === session) fail(error);
   }
 }
 
@@ -193,7 +222,8 @@ async function follow(name, kept, mine) {
     const frame = grab(frames[0]);
     let prediction;
     try {
-      prediction = await opened.recognize(frame, `${name} at ${time.toFixed(2)} s`);
+      const told = `${name} at ${time.toFixed(2)} s`;
+      prediction = await opened.recognize(frame, told, element("prior").value);
     } catch (error) {
       if (!error.retry) throw error;
       await new Promise((done) => setTimeout(done, 1000));
@@ -336,7 +366,7 @@ function redraw() {
   if (below) context.drawImage(below, 0, 0, width, height);
   drawFaces(context, width, height, slots, chosen, width / (picture.clientWidth || width));
   if (!video.hidden) return; // a label that changes with every frame tells nothing
-  const names = slots.map((face, i) => `face ${i + 1} ${face.expression}`);
+  const names = slots.map((face, i) => `face ${i + 1} ${answerOf(face)}`);
   picture.setAttribute("aria-label", [summary(slots.length), ...names].join(", "));
 }
 
@@ -356,12 +386,23 @@ function fill(item, face, i) {
   item.classList.toggle("gone", !face);
   item.querySelector(".why").disabled = !face;
   if (face) {
-    const words = `${face.expression}, ${percent(face.probability)}`;
+    const words = face.certain
+      ? `${face.expression}, ${percent(face.probability)}`
+      : answerOf(face);
     item.querySelector(".name").textContent = `${i + 1}: ${words}`;
     item.querySelector(".name").setAttribute("aria-label", `Mark face ${i + 1} in the picture: ${words}`);
+    item.querySelector(".notes").textContent = face.notes.join(", ");
+    item.querySelector(".notes").title = details(face);
     fillBars(item.querySelector(".bars"), face.probabilities, face.expression);
   }
   mark(item, i);
+}
+
+function details({ pose, sharpness, light, size }) {
+  const angles = pose
+    ? `yaw ${pose.yaw}°, pitch ${pose.pitch}°, roll ${pose.roll}°, `
+    : "";
+  return `${angles}sharpness ${sharpness}, light ${light}, ${size} pixels wide`;
 }
 
 function mark(item, i) {
@@ -408,7 +449,9 @@ async function explain(i) {
   button.disabled = true;
   say(`Looking for what decided about face ${i + 1}…`);
   try {
-    const found = await (await engine).explain(current.source, face.number);
+    const found = await (await engine).explain(
+      current.source, face.number, undefined, element("prior").value,
+    );
     if (mine !== session || turn !== asked) return;
     element("explained").textContent = `Why ${found.target}?`;
     drawGray(element("seen"), found.pixels);

@@ -12,27 +12,35 @@
  * @property {string} name
  * @property {string[]} labels In the order of the network's outputs.
  * @property {string[]} expressions The labels in the order of results.
- * @property {{height: number, width: number, mean: number, std: number}} input
+ * @property {{height: number, width: number, mean: number, std: number, standardize: boolean}}
+ *   input
  * @property {number} temperature
+ * @property {number[]} prior Share of each label in what it learnt; empty where it is not known.
+ * @property {number} set_mass What the probabilities of `possible` reach together.
+ * @property {number} certainty The least probability of a certain answer.
  * @property {{model: string, detector: string}} files
  *
  * @typedef {object} Engine
  * @property {Model} model
- * @property {(source: Source, name?: string) => Promise<object>} recognize The JSON of
- *   `deepfer predict --json`. `name` is what the result calls the picture; by default a file's
- *   name, else "-".
- * @property {(source: Source, number: number, target?: string) => Promise<object>} explain What
- *   decided about one face: `number` counts the faces of `recognize` from 1, `target` is the
- *   expression to explain, by default the most probable one. `map` and `pixels` are rows of
+ * @property {(source: Source, name?: string, prior?: Prior) => Promise<object>} recognize The JSON
+ *   of `deepfer predict --json`. `name` is what the result calls the picture; by default a file's
+ *   name, else "-". `prior` is how often each expression is expected, by default "photos".
+ * @property {(source: Source, number: number, target?: string, prior?: Prior) => Promise<object>}
+ *   explain What decided about one face: `number` counts the faces of `recognize` from 1, `target`
+ *   is the expression to explain, by default the most probable one. `map` and `pixels` are rows of
  *   numbers.
+ *
+ * @typedef {string|Record<string, number>} Prior "photos", "balanced" or own shares; see
+ *   `readPrior` of answers.js.
  */
 
-import { cutFace, detectorInput, facesOf } from "./faces.js";
+import { faceRecord, readPrior, reweighted, rounded } from "./answers.js";
+import { cutFace, detectorInput, facesOf, normalize } from "./faces.js";
 import { occlusionMap, regionShares } from "./occlusion.js";
 import { readPhoto } from "./photo.js";
 import { luma, resize } from "./pixels.js";
 
-const SCHEMA = 1;
+const SCHEMA = 2;
 const BATCH = 64; // faces that are classified at once
 
 /**
@@ -93,7 +101,8 @@ export async function openEngine(base = ".") {
     return rows;
   }
 
-  async function recognize(source, name = nameOf(source)) {
+  async function recognize(source, name = nameOf(source), prior = "photos") {
+    const expected = readPrior(prior, model);
     const { width, height, faces, crops } = await prepare(source, name);
     const rows = await classify(crops);
     return {
@@ -102,29 +111,31 @@ export async function openEngine(base = ".") {
       width,
       height,
       model: model.name,
-      faces: faces.map(({ box, score }, i) => ({
-        box,
-        detector_score: rounded(score, 4),
-        ...described(rows[i], model),
-      })),
+      prior: expected.text,
+      faces: faces.map((face, i) =>
+        faceRecord(face, crops[i], reweighted(rows[i], expected), model),
+      ),
     };
   }
 
-  async function explain(source, number, target) {
-    const { crops } = await prepare(source);
+  async function explain(source, number, target, prior = "photos") {
+    const expected = readPrior(prior, model);
+    const { faces, crops } = await prepare(source);
     const crop = crops[number - 1];
     if (!crop) throw new Error(`face ${number}: the picture has ${crops.length}`);
-    const [row] = await classify([crop]);
-    const { expression, probabilities } = described(row, model);
+    const answer = async (some) => (await classify(some)).map((row) => reweighted(row, expected));
+    const [row] = await answer([crop]);
+    const { expression, probabilities } = faceRecord(faces[number - 1], crop, row, model);
     const column = model.labels.indexOf(target ?? expression);
     if (column < 0) throw new Error(`unknown expression "${target}"; known: ${model.labels}`);
-    const map = await occlusionMap(crop, column, classify);
+    const map = await occlusionMap(crop, column, answer);
     const shares = Object.entries(regionShares(map, crop.width));
     return {
       schema: SCHEMA,
       face: number,
       expression,
       target: model.labels[column],
+      prior: expected.text,
       method: "occlusion",
       probabilities,
       regions: Object.fromEntries(shares.map(([name, share]) => [name, rounded(share, 4)])),
@@ -151,36 +162,11 @@ function toPixels(photo, landmarks, { width, height }) {
   return resize(luma(cutFace(photo, landmarks, height)), width, height);
 }
 
-function normalize(crops, { mean, std }) {
-  const scale = Math.fround(1 / (255 * std));
-  const shift = Math.fround(mean / std);
-  const values = Float32Array.from({ length: 256 }, (_, v) => Math.fround(v * scale) - shift);
-  const size = crops.length ? crops[0].data.length : 0;
-  const data = new Float32Array(crops.length * size);
-  crops.forEach((crop, i) => crop.data.forEach((v, k) => (data[i * size + k] = values[v])));
-  return data;
-}
-
 function softmax(logits) {
   const top = Math.max(...logits);
   const powers = logits.map((value) => Math.exp(value - top));
   const sum = powers.reduce((total, value) => total + value, 0);
   return powers.map((value) => value / sum);
-}
-
-/** A face's probabilities as results tell them. */
-function described(row, { labels, expressions }) {
-  const best = row.indexOf(Math.max(...row));
-  const own = (name) => [name, rounded(row[labels.indexOf(name)], 6)];
-  return {
-    expression: labels[best],
-    probability: rounded(row[best], 6),
-    probabilities: Object.fromEntries(expressions.map(own)),
-  };
-}
-
-function rounded(value, places) {
-  return Number(value.toFixed(places));
 }
 
 function toRows(values, width) {

@@ -1,5 +1,7 @@
 // Drawing: boxes with labels, bars, gray faces, maps.
 
+import { answerOf } from "./answers.js";
+
 /** Okabe and Ito's palette, as the annotated pictures have it. */
 export const COLORS = {
   angry: "#D55E00",
@@ -11,6 +13,7 @@ export const COLORS = {
   neutral: "#9AA0A6",
   contempt: "#56B4E9",
 };
+const NAMES = 2; // that an uncertain face's label gives; more would cover other faces
 const DARK = new Set(["sad"]); // needs white text
 const RAMP = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].map((color) =>
   [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)),
@@ -22,7 +25,8 @@ const RAMP = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].
  * @param {CanvasRenderingContext2D} context Scaled to the picture's pixels.
  * @param {number} width Of the picture.
  * @param {number} height Of the picture.
- * @param {({box: number[], expression: string, probability: number}|null)[]} faces By place.
+ * @param {({box: number[], certain: boolean, expression: string, probability: number,
+ *   possible: string[]}|null)[]} faces By place.
  * @param {number} chosen Place of the marked face, or -1.
  * @param {number} unit The picture's pixels per pixel of the page: lines and letters keep their
  *   size on the screen.
@@ -41,11 +45,13 @@ export function drawFaces(context, width, height, faces, chosen, unit) {
   });
   faces.forEach((face, i) => {
     if (!face) return;
-    const { box: [x, y, w, h], expression, probability } = face;
+    const { box: [x, y, w, h], certain, expression, probability } = face;
     if (w < 16 * unit && i !== chosen) return; // too many to be read
     const size = Math.max(12 * unit, Math.min(w / 5, Math.min(width, height) / 18));
     context.font = `${size}px system-ui, sans-serif`;
-    const text = w < 60 * unit ? `${i + 1}` : `${i + 1} ${expression} ${percent(probability)}`;
+    const short = face.possible.length > NAMES ? "uncertain" : answerOf(face);
+    const words = certain ? `${expression} ${percent(probability)}` : short;
+    const text = w < 60 * unit ? `${i + 1}` : `${i + 1} ${words}`;
     const wide = context.measureText(text).width + size / 2;
     const left = Math.min(Math.max(0, x + w / 2 - wide / 2), Math.max(0, width - wide));
     const above = y - 1.3 * size - 2 * line;

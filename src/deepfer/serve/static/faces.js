@@ -139,9 +139,12 @@ function clipped([x, y, wide, high], width, height) {
  * @returns {Plane[]}
  */
 export function cutFace(photo, landmarks, size) {
-  const rounded = (/** @type {number} */ value) => roundEven(value * GRID) / GRID;
-  const points = landmarks.map(({ x, y }) => ({ x: rounded(x), y: rounded(y) }));
-  return align(photo, points, size);
+  return align(photo, landmarks.map(onGrid), size);
+}
+
+/** A landmark to 1/16 pixel. @param {Point} point @returns {Point} */
+export function onGrid({ x, y }) {
+  return { x: roundEven(x * GRID) / GRID, y: roundEven(y * GRID) / GRID };
 }
 
 /**
@@ -204,4 +207,35 @@ function mean(points) {
     x: sum(points.map(({ x }) => x)) / points.length,
     y: sum(points.map(({ y }) => y)) / points.length,
   };
+}
+
+/**
+ * Network input of faces: the counterpart of `normalize` in `preprocess.py`.
+ *
+ * @param {Plane[]} crops Of one size.
+ * @param {{mean: number, std: number, standardize: boolean}} input The network's contract.
+ * @returns {Float32Array} One face after the other.
+ */
+export function normalize(crops, { mean, std, standardize }) {
+  const size = crops.length ? crops[0].data.length : 0;
+  const data = new Float32Array(crops.length * size);
+  crops.forEach((crop, i) => {
+    const [scale, shift] = standardize ? standardizing(crop) : [1 / (255 * std), mean / std];
+    const [by, less] = [Math.fround(scale), Math.fround(shift)];
+    const values = Float32Array.from({ length: 256 }, (_, v) => Math.fround(v * by) - less);
+    crop.data.forEach((v, k) => (data[i * size + k] = values[v]));
+  });
+  return data;
+}
+
+/** What brings a face to mean 0 and deviation 1. */
+function standardizing({ data }) {
+  let [total, squares] = [0, 0];
+  for (const value of data) {
+    total += value;
+    squares += value * value;
+  }
+  const size = data.length;
+  const deviation = Math.max(Math.sqrt(size * squares - total * total) / size, 1);
+  return [1 / deviation, total / size / deviation];
 }

@@ -1,5 +1,6 @@
 // The page of `deepfer live`: the numbers beside the stream of pictures.
 
+import { answerOf } from "./answers.js";
 import { fillBars } from "./draw.js";
 
 const element = (id) => document.getElementById(id);
@@ -21,9 +22,10 @@ events.onmessage = ({ data }) => {
   while (list.children.length < faces.length) {
     list.append(element("face").content.firstElementChild.cloneNode(true));
   }
-  faces.forEach(({ id, expression, probabilities }, i) => {
-    list.children[i].querySelector(".name").textContent = `${id}: ${expression}`;
-    fillBars(list.children[i].querySelector(".bars"), probabilities, expression);
+  faces.forEach((face, i) => {
+    list.children[i].querySelector(".name").textContent = `${face.id}: ${answerOf(face)}`;
+    list.children[i].querySelector(".notes").textContent = face.notes.join(", ");
+    fillBars(list.children[i].querySelector(".bars"), face.smoothed, face.expression);
   });
 };
 events.addEventListener("over", () => ended("The camera has stopped."));

@@ -33,9 +33,16 @@ export async function openEngine() {
 
   return {
     model: await ask("v1/model"),
-    recognize: async (source, name = "picture") => ask("v1/recognize", await form(source, name)),
-    explain: async (source, face, target) => {
-      const query = new URLSearchParams(target ? { face, target } : { face });
+    recognize: async (source, name = "picture", prior = undefined) => {
+      const query = new URLSearchParams(prior ? { prior } : {});
+      return ask(`v1/recognize?${query}`, await form(source, name));
+    },
+    explain: async (source, face, target, prior) => {
+      const query = new URLSearchParams({
+        face,
+        ...(target ? { target } : {}),
+        ...(prior ? { prior } : {}),
+      });
       return ask(`v1/explain?${query}`, await form(source, "picture"));
     },
   };
