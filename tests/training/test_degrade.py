@@ -24,9 +24,11 @@ def test_each_change_meets_its_share_in_whole_gray_levels(part):
     changed, hidden = degrade(FACES, Degrade(**{part: 0.5}))
     met = ((changed - FACES).abs() > 1 / 255).flatten(1).any(dim=1).sum()
     assert 1 <= met <= (16 if part == "light" else 8)
-    assert changed.min() >= 0 and changed.max() <= 1
+    assert changed.min() >= 0
+    assert changed.max() <= 1
     assert torch.allclose(changed * 255, (changed * 255).round(), atol=1e-3)
-    assert bool(hidden.any()) == (part == "cover") and hidden.max() <= 1
+    assert bool(hidden.any()) == (part == "cover")
+    assert hidden.max() <= 1
 
 
 def test_standardised_faces_do_not_know_light_and_contrast():
@@ -34,5 +36,6 @@ def test_standardised_faces_do_not_know_light_and_contrast():
     spec = InputSpec(48, 48, standardize=True)
     bright = normalize(pixels * 2, spec)
     assert abs(bright - normalize(pixels, spec)).max() < 1e-4
-    assert abs(bright.mean()) < 1e-5 and abs(bright.std() - 1) < 1e-5
+    assert abs(bright.mean()) < 1e-5
+    assert abs(bright.std() - 1) < 1e-5
     assert not normalize(pixels[:1] * 0 + 7, spec).any()

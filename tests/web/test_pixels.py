@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 
 from deepfer.align import _cut, align, similarity
 from deepfer.detect import FaceDetector
+from deepfer.detect import _blob as detector_blob
 from deepfer.explain.regions import face_regions, region_shares
 
 Pixels = NDArray[np.uint8]
@@ -160,7 +161,8 @@ def test_detector_input(call: Call) -> None:
     ]
     found = call(*(("faces.js", "detectorInput", planes(photo)) for photo in photos))
     for photo, result in zip(photos, found, strict=True):
-        blob, zoom = detector._blob(photo)
+        small, zoom = detector._small(photo, detector.long_side)
+        blob = detector_blob(small)
         data = np.frombuffer(base64.b64decode(result["data"]["float32"]), dtype=np.float32)
         assert result["dims"] == list(blob.shape)
         assert result["zoom"] == pytest.approx(zoom.tolist())
@@ -171,7 +173,8 @@ def test_faces_of_the_detectors_answer(call: Call, astronaut: Path) -> None:
     photo = np.asarray(PillowImage.open(astronaut).convert("RGB").crop((100, 0, 420, 300)))
     photo = np.concatenate([photo, photo[:, ::-1]], axis=1)  # two faces
     detector = FaceDetector()
-    blob, zoom = detector._blob(photo)
+    small, zoom = detector._small(photo, detector.long_side)
+    blob = detector_blob(small)
     answers = detector._session.run(detector._outputs, {"input": blob})
     outputs = {n: floats(v) for n, v in zip(detector._outputs, answers, strict=True)}
     (found,) = call(
