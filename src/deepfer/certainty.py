@@ -52,7 +52,7 @@ def set_coverage(members: NDArray[np.bool_], votes: NDArray[np.floating]) -> flo
         members: (N, K), from `set_members`.
         votes: (N, K), people per expression; faces without votes do not count.
     """
-    shares = _shares(votes)
+    shares = vote_shares(votes)
     return float((shares * members).sum() / (shares.sum(axis=1) > 0).sum())
 
 
@@ -71,7 +71,7 @@ def fit_set_mass(
     Returns:
         0 to 1. With too few faces to promise anything, 1: all expressions.
     """
-    shares = _shares(votes)
+    shares = vote_shares(votes)
     faces = int((shares.sum(axis=1) > 0).sum())
     before = _mass_before(probabilities)[shares > 0]
     order = np.argsort(before, kind="stable")
@@ -115,7 +115,7 @@ def fit_certainty(
     return float(top[order[kept - 1]])
 
 
-def _shares(votes: NDArray[np.floating]) -> NDArray[np.float64]:
+def vote_shares(votes: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return votes as shares of each face's, zeros where there are none."""
     total = votes.sum(axis=1, keepdims=True, dtype=np.float64)
     return np.asarray(votes / np.where(total > 0, total, 1))

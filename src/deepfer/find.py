@@ -43,7 +43,6 @@ class FaceFinder:
 
     def __init__(self, *, min_score: float = 0.75) -> None:
         self.min_score = min_score
-        self._detect = FaceDetector(min_score=min_score, long_side=QUICK)
         self._faint = FaceDetector(min_score=min(_FAINT, min_score), long_side=QUICK)
 
     def __call__(self, photo: Image) -> list[Face]:
@@ -68,19 +67,24 @@ class FaceFinder:
             The photo as it was decoded last, and its faces in pixels of that.
         """
         photo = decode(QUICK)
-        found = self._detect(photo.pixels)
+        found = self._clear(photo.pixels, QUICK)
         side = self._finer_side(photo, found)
         if side:
             finer = decode(side)
             zoom = photo.divisor / finer.divisor
             size = finer.pixels.shape[1], finer.pixels.shape[0]
             near = [resized(face, zoom, size) for face in found]
-            found = suppress([*near, *self._detect(finer.pixels, side)])
+            found = suppress([*near, *self._clear(finer.pixels, side)])
             photo = finer
         found = [self._upright(photo.pixels, face) or face for face in found]
         if not found:
             found = next(filter(None, self._other_looks(photo.pixels)), [])
         return photo, suppress(found)
+
+    def _clear(self, photo: Image, long_side: int) -> list[Face]:
+        """Return the faces of at least the score asked for."""
+        seen = self._faint(photo, long_side)
+        return [face for face in seen if face.detector_score >= self.min_score]
 
     def _finer_side(self, photo: Photo, found: list[Face]) -> int | None:
         """Return the long side at which to look once more, if that shows more."""
@@ -123,23 +127,26 @@ class FaceFinder:
             return face
         side = _AROUND * max(face.box[2:]) / _FACE
         around, turn, shift = _square(photo, _middle(face), side, 0, _AROUND)
-        best = self._closer(around, complex(_AROUND, _AROUND) / 2, 0)
+        middle = complex(_AROUND, _AROUND) / 2
+        best = self._closer(around, middle, 0)
         if best is None or not _is_upright(best):
-            sides = [self._straightened(around, quarter) for quarter in (0, 90, 180, 270)]
-            best = max(filter(None, sides), key=_preference, default=None)
+            others = (self._closer(around, middle, quarter) for quarter in (90, 180, 270))
+            sides = zip((0, 90, 180, 270), (best, *others), strict=True)
+            straight = (self._straightened(around, *side) for side in sides)
+            best = max(filter(None, straight), key=_preference, default=None)
         if best is None or best.detector_score < self.min_score:
             return None
         found = _back(best, turn, shift, photo)
         return replace(found, detector_score=max(best.detector_score, face.detector_score))
 
-    def _straightened(self, around: Image, degrees: float) -> Face | None:
-        """Look at a face from one side, and from where its landmarks then say that it is upright.
+    def _straightened(self, around: Image, degrees: float, seen: Face | None) -> Face | None:
+        """Look at a face from where its landmarks say that it is upright.
 
         Args:
             around: The face in the middle of its surroundings, `_FACE` pixels wide.
-            degrees: The side.
+            degrees: The side it was seen from.
+            seen: The face as it was seen from there, if it was.
         """
-        seen = self._closer(around, complex(_AROUND, _AROUND) / 2, degrees)
         for _ in range(_TURNS):
             if seen is None or abs(_turned(_posture(seen)[0], degrees)) < _STRAIGHT:
                 break

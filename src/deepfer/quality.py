@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfer.preprocess import LEAST_DEVIATION
 from deepfer.types import Face, Pose, Quality
 
 NOTES: dict[str, str] = {
@@ -31,7 +32,6 @@ _YAW, _PITCH = 30, 20
 _NOSE = 0.55  # its tip lies so far down: CK+, JAFFE and FER2013's training faces agree
 _AHEAD = 0.4  # and so far ahead: as much as eyes and mouth narrow in turned faces of FER2013
 _ACROSS = 1.9  # distances of the eyes and of the corners of the mouth together
-_LEAST_DEVIATION = 1.0  # gray levels
 
 
 def qualities(faces: Sequence[Face], pixels: NDArray[np.uint8]) -> list[Quality]:
@@ -85,7 +85,7 @@ def sharpness_of(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     strength = np.sqrt(_squares(edges) / count)
     total = pixels.sum(axis=(1, 2), dtype=np.int64).astype(np.float64)
     deviation = np.sqrt(size * _squares(pixels) - total * total) / size
-    return np.asarray(strength / np.maximum(deviation, _LEAST_DEVIATION))
+    return np.asarray(strength / np.maximum(deviation, LEAST_DEVIATION))
 
 
 def light_of(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -15,9 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from deepfer.classify import Classifier
 from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
 from deepfer.training import checkpoint
 from deepfer.training.average import average
+from deepfer.training.export import export
 from deepfer.training.loop import train
 from deepfer.training.recipe import (
     Augment,
@@ -254,6 +256,28 @@ def test_votes_in_bfloat16(tmp_path: Path) -> None:
     assert best is not None
     weights = load_file(tmp_path / "run" / checkpoint.BEST)
     assert not [name for name in weights if "votes" in name]
+
+
+def test_what_people_see_in_bad_light_becomes_a_model(tmp_path: Path) -> None:
+    make_fer2013(tmp_path / "data")
+    changes = [
+        "init=",
+        "reset=[]",
+        "epochs=1",
+        "batch_size=4",
+        "dataset_options.exclude_faults=false",
+        "degrade.cover=0.5",
+    ]
+    recipe = load_recipe("ferplus_deepfer_fast", changes)
+    train(recipe, root=tmp_path / "data", run=tmp_path / "run")
+    target = tmp_path / "m.onnx"
+    info, _ = export(tmp_path / "run", target, name="m", root=tmp_path / "data")
+    assert info.input.standardize
+    assert 0 < info.set_mass <= 1
+    assert Classifier(target).info == info
+    blind = replace(recipe, dataset_options={})
+    with pytest.raises(DataError, match="perceived=true"):
+        train(blind, root=tmp_path / "data", run=tmp_path / "blind")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ class ImageSet:
         subjects: N names of the person or character shown, or None where unknown.
         sequences: N names of the recording an image was taken from, or None where unknown.
             Images of one sequence are near twins: they must not stand on both sides of a split.
-        votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or None.
+        votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or (N, K), those
+            for each of `expressions`, where the data set was asked for them; or None.
         columns: What else a manifest says of each image, N texts by the name of their column.
     """
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from deepfer.certainty import vote_shares
 from deepfer.data.base import ImageSet
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import LEAST_DEVIATION, to_pixels
@@ -30,8 +31,7 @@ class TensorSet:
         votes = images.votes
         if votes is None:
             votes = np.zeros((len(images), 0), dtype=np.float32)
-        total = votes.sum(axis=1, keepdims=True) if votes.size else 1.0
-        self.votes = torch.from_numpy(votes / np.maximum(total, 1)).float().to(device)
+        self.votes = torch.from_numpy(vote_shares(votes)).float().to(device)
         if perceived:
             self.targets = self.votes
 

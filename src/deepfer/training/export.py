@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepfer import metrics
-from deepfer.certainty import fit_certainty, fit_set_mass
+from deepfer.certainty import fit_certainty, fit_set_mass, vote_shares
 from deepfer.classify import Classifier, softmax
 from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
@@ -116,13 +116,12 @@ def fit_temperature(logits: NDArray[np.floating], true: NDArray[np.generic]) -> 
 
     Args:
         logits: (N, K).
-        true: int64 (N,) labels, or (N, K) shares of people who saw each.
+        true: int64 (N,) labels, or float64 (N, K) shares of people who saw each.
 
     Source:
         Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2.
     """
     scores, labels = torch.from_numpy(np.asarray(logits, np.float64)), torch.from_numpy(true)
-    labels = labels.double() if true.ndim == 2 else labels
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
 
@@ -199,7 +198,7 @@ def _shares(images: ImageSet, *, perceived: bool) -> tuple[float, ...]:
     Empty where a label does not occur: what the network makes of it is no answer to divide.
     """
     if perceived and images.votes is not None:
-        shares = (images.votes / images.votes.sum(axis=1, keepdims=True)).mean(axis=0)
+        shares = vote_shares(images.votes).mean(axis=0)
     else:
         shares = np.bincount(images.labels, minlength=len(images.expressions)) / len(images)
     return tuple(round(float(share), 6) for share in shares) if shares.min() > 0 else ()
@@ -214,7 +213,7 @@ def _calibrated(
         temperature = fit_temperature(logits, true)
         probabilities = softmax(logits / temperature)
     else:
-        shares = val.votes / val.votes.sum(axis=1, keepdims=True)
+        shares = vote_shares(val.votes)
         temperature = fit_temperature(logits, shares)
         probabilities = softmax(logits / temperature)
         clear = 2 * shares.max(axis=1) > 1

@@ -253,9 +253,11 @@ class _Run:
 
     def _stepper(self, plain: bool) -> Step:
         step = partial(self._step, plain=plain)
-        host_draws = self.recipe.augment.mixup and not plain
+        # these take values from the host at each step, which a graph cannot
+        mixes = self.recipe.augment.mixup and not plain
+        from_host = mixes or self.recipe.degrade != Degrade()
         alone_on_gpu = self.process.device.type == "cuda" and self.process.world == 1
-        return Replay(step) if alone_on_gpu and not host_draws else step
+        return Replay(step) if alone_on_gpu and not from_host else step
 
     def _step(self, chosen: Tensor, *, plain: bool) -> tuple[Tensor, Tensor]:
         recipe, data = self.recipe, self.train_data
@@ -271,10 +273,8 @@ class _Run:
         if recipe.degrade != Degrade():
             faces, hidden = degrade(faces, recipe.degrade)
             # who sees half of a face knows half of what people saw in it
-            targets[0] = torch.lerp(targets[0], self.prior.expand_as(targets[0]), hidden)
-            taught = (
-                None if taught is None else torch.lerp(taught, self.prior.expand_as(taught), hidden)
-            )
+            targets[0] = targets[0].lerp(self.prior, hidden)
+            taught = None if taught is None else taught.lerp(self.prior, hidden)
         faces = data.normalized(faces)
         with self._autocast():
             logits, vote_logits = self.parallel(faces)
