@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every Nth portrait")
     parser.add_argument("--only", default="", help="one part")
     options = parser.parse_args()
-    recognizer = Recognizer(thorough=True)
+    recognizer = Recognizer()
     faces = portraits(options.root, options.every)
     parts: dict[str, Callable[[], object]] = {
         "roll": lambda: roll(recognizer, faces),

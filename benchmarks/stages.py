@@ -22,6 +22,7 @@ from PIL import Image
 
 from deepfer import Recognizer
 from deepfer.align import cut_face
+from deepfer.find import QUICK
 from deepfer.media import decode_photo, read_photo
 from deepfer.preprocess import to_pixels
 from deepfer.render import annotate, encode
@@ -48,13 +49,13 @@ def command(code: str) -> float:
 def stages(recognizer: Recognizer, data: bytes) -> dict[str, float]:
     """Return the milliseconds of each stage for one JPEG file of one face."""
     spec = recognizer.classifier.info.input
-    photo = decode_photo(data, long_side=recognizer.detect_size).pixels
+    photo = decode_photo(data, long_side=QUICK).pixels
     whole, (face,) = read_photo(data), recognizer.find(photo)
     crops = to_pixels([cut_face(photo, face, spec.height)], spec)
     prediction = recognizer.recognize(data)
     return {
         "decode whole": median(lambda: read_photo(data)),
-        "decode": median(lambda: decode_photo(data, long_side=recognizer.detect_size)),
+        "decode": median(lambda: decode_photo(data, long_side=QUICK)),
         "detect": median(lambda: recognizer.find(photo)),
         "align": median(lambda: to_pixels([cut_face(photo, face, spec.height)], spec)),
         "classify": median(lambda: recognizer.classifier(crops)),

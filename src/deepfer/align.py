@@ -55,25 +55,10 @@ def align(photo: Image, landmarks: NDArray[np.floating], size: int) -> Image:
     """
     template = TEMPLATE.astype(landmarks.dtype) * (size / TEMPLATE_SIZE)
     turn, shift = similarity(template, landmarks)
-    return cut_square(photo, turn, shift, size)
-
-
-def cut_square(photo: Image, turn: complex, shift: complex, size: int) -> Image:
-    """Cut out a square that may be turned.
-
-    Args:
-        photo: uint8 (H, W) or (H, W, 3).
-        turn: With `shift`, from the square to the photo; see `similarity`.
-        shift: Where the square's upper left corner lies.
-        size: Height and width of the result in pixels.
-
-    Returns:
-        As from `align`.
-    """
     corners = np.array([0, size, 1j * size, size * (1 + 1j)]) * turn + shift
     left, top = math.floor(corners.real.min()) - 2, math.floor(corners.imag.min()) - 2
     right, bottom = math.ceil(corners.real.max()) + 2, math.ceil(corners.imag.max()) + 2
-    region = PillowImage.fromarray(_cut(photo, left, top, right, bottom))
+    region = PillowImage.fromarray(cut(photo, left, top, right, bottom))
 
     # Average whole blocks first, then sample twice per output pixel what scale is left.
     block = max(1, int(abs(turn)))
@@ -111,8 +96,8 @@ def similarity(
     return turn, complex(q_mean - turn * p_mean)
 
 
-def _cut(photo: Image, left: int, top: int, right: int, bottom: int) -> Image:
-    """Return the rectangle; where it lies beyond the photo the border is repeated."""
+def cut(photo: Image, left: int, top: int, right: int, bottom: int) -> Image:
+    """Return a rectangle of a photo; where it lies beyond the photo the border is repeated."""
     height, width = photo.shape[:2]
     if left >= 0 and top >= 0 and right <= width and bottom <= height:
         return np.ascontiguousarray(photo[top:bottom, left:right])

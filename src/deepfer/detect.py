@@ -79,8 +79,7 @@ class FaceDetector:
     def _small(self, photo: Image, long_side: int) -> tuple[Image, NDArray[np.float32]]:
         """Return the photo as it is searched, and the (x, y) factors back to its own pixels."""
         height, width = photo.shape[:2]
-        side = max(height, width)
-        ratio = min(max(1.0, min(_ENLARGE, _SMALL / side)), long_side / side)
+        ratio = search_ratio(max(height, width), long_side)
         small = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         if small != (width, height):
             picture = PillowImage.fromarray(photo)
@@ -102,6 +101,16 @@ class FaceDetector:
         return np.concatenate(
             [score[cells, None], centre - size / 2, size, landmarks], axis=1
         ).astype(np.float32)
+
+
+def search_ratio(side: int, long_side: int) -> float:
+    """Return the factor by which a picture is resized for the search.
+
+    Args:
+        side: Its long side in pixels.
+        long_side: At which it is searched at most.
+    """
+    return min(max(1.0, min(_ENLARGE, _SMALL / side)), long_side / side)
 
 
 def _blob(picture: Image) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from deepfer.certainty import possible
 from deepfer.classify import Classifier
 from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
-from deepfer.find import FaceFinder
+from deepfer.find import QUICK, FaceFinder
 from deepfer.labels import Expression
 from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, rereadable, source_name
 from deepfer.preprocess import to_pixels
@@ -63,11 +63,10 @@ class Recognizer:
         detect: False to take each photo as one face crop, without searching it.
         min_score: Faces whose detector score (0 to 1) is below are left out.
         min_face: Faces narrower than this many pixels are left out.
-        detect_size: Long side in pixels at which photos are searched; see `FaceDetector`.
+        detect_size: Long side in pixels at which photos are searched once, for upright faces only,
+            as `FaceDetector` does, which saves time where photos show none, or small or turned
+            ones. By default every face that a person would find is looked for; see `FaceFinder`.
         max_pixels: Larger photos are refused before they are decoded.
-        thorough: Find faces at any angle, far away, filling the picture, noisy or dark too, which
-            takes longer where there are such or none; see `FaceFinder`. `detect_size` does not
-            count then.
 
     Attributes:
         classifier: What classifies the face crops.
@@ -96,11 +95,10 @@ class Recognizer:
         detect: bool = True,
         min_score: float = 0.75,
         min_face: int = 0,
-        detect_size: int = 640,
+        detect_size: int | None = None,
         max_pixels: int = MAX_PIXELS,
-        thorough: bool = False,
     ) -> None:
-        if not 0 <= min_score <= 1 or detect_size < 1:
+        if not 0 <= min_score <= 1 or (detect_size is not None and detect_size < 1):
             raise InputError(
                 f"min_score {min_score}, detect_size {detect_size}: expected 0 to 1, and a size in "
                 "pixels"
@@ -111,9 +109,9 @@ class Recognizer:
         info = self.classifier.info
         self.min_certainty = info.certainty if min_certainty is None else min_certainty
         self.find: Callable[[Image], list[Face]] = whole_picture
-        if detect and thorough:
+        if detect and detect_size is None:
             self.find = FaceFinder(min_score=min_score)
-        elif detect:
+        elif detect and detect_size is not None:
             self.find = FaceDetector(min_score=min_score, long_side=detect_size)
         self._min_face, self._max_pixels = min_face, max_pixels
         self.detect_size = detect_size
@@ -208,8 +206,8 @@ class Recognizer:
         decode = partial(decode_photo, source, name, max_pixels=self._max_pixels)
         photo, found = self._search(lambda side: decode(long_side=side))
         if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
-            whole = decode()  # small faces need all their pixels
-            photo, found = self._search(lambda _: whole)
+            zoom, photo = photo.divisor, decode()  # small faces need all their pixels
+            found = [resized(face, zoom, (photo.width, photo.height)) for face in found]
         crops = self.crops(photo.pixels, found)
         size = photo.width, photo.height
         faces = [resized(face, photo.divisor, size) for face in found]
@@ -220,7 +218,7 @@ class Recognizer:
         if isinstance(self.find, FaceFinder):
             photo, faces = self.find.search(decode)
         else:
-            photo = decode(self.detect_size)
+            photo = decode(self.detect_size or QUICK)
             faces = self.find(photo.pixels)
         return photo, [face for face in faces if face.box[2] * photo.divisor >= self._min_face]
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from deepfer.align import _cut, align, similarity
+from deepfer.align import align, cut, similarity
 from deepfer.detect import FaceDetector
 from deepfer.detect import _blob as detector_blob
 from deepfer.explain.regions import face_regions, region_shares
@@ -148,7 +148,7 @@ def test_cut_repeats_the_border(call: Call) -> None:
     boxes = [(3, 4, 20, 15), (-5, -7, 12, 9), (25, 15, 40, 33), (-3, -3, 33, 23)]
     found = call(*(("pixels.js", "cut", plane(pixels), *box) for box in boxes))
     for box, result in zip(boxes, found, strict=True):
-        np.testing.assert_array_equal(unpack(result), _cut(pixels, *box))
+        np.testing.assert_array_equal(unpack(result), cut(pixels, *box))
 
 
 def test_detector_input(call: Call) -> None:

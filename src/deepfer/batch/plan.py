@@ -50,7 +50,7 @@ class Options:
     detect: bool = True
     min_score: float = 0.75
     min_face: int = 0
-    detect_size: int = 640
+    detect_size: int | None = None
     every: float = 1.0
     partition: int = 256
 

@@ -70,10 +70,7 @@ def predict(
     detect: Detect = True,
     min_score: MinScore = 0.75,
     min_face: MinFace = 0,
-    detect_size: DetectSize = 640,
-    thorough: Annotated[
-        bool, typer.Option("--thorough", help="Find turned, far, cut, noisy and dark faces too.")
-    ] = False,
+    detect_size: DetectSize = None,
     workers: Annotated[
         Optional[int], typer.Option(min=1, help="Photos prepared at once; default: all cores.")
     ] = None,
@@ -97,7 +94,6 @@ def predict(
         min_score=min_score,
         min_face=min_face,
         detect_size=detect_size,
-        thorough=thorough,
     )
     copies = None if out is None else AnnotatedCopies(out, inputs)
     if csv:
@@ -151,9 +147,7 @@ def video(
     prior: PriorText = "photos",
     min_certainty: MinCertainty = None,
     min_score: MinScore = 0.75,
-    detect_size: Annotated[
-        int, typer.Option(min=64, help="Long side at which frames are searched (pixels).")
-    ] = 640,
+    detect_size: DetectSize = None,
 ) -> None:
     """Follow every face through videos: rows, annotated copies, expressions over time.
 
@@ -224,7 +218,7 @@ def batch(
     detect: Detect = True,
     min_score: MinScore = 0.75,
     min_face: MinFace = 0,
-    detect_size: DetectSize = 640,
+    detect_size: DetectSize = None,
 ) -> None:
     """Recognise many photos and videos into Parquet; the same command goes on after a stop."""
     from deepfer.batch.engines import list_engines, run
