@@ -108,10 +108,12 @@ class Recognizer:
         self.classifier = model if isinstance(model, Classifier) else Classifier(model, prior)
         info = self.classifier.info
         self.min_certainty = info.certainty if min_certainty is None else min_certainty
-        self.find: Callable[[Image], list[Face]] = whole_picture
-        if detect and detect_size is None:
+        self.find: Callable[[Image], list[Face]]
+        if not detect:
+            self.find = whole_picture
+        elif detect_size is None:
             self.find = FaceFinder(min_score=min_score)
-        elif detect and detect_size is not None:
+        else:
             self.find = FaceDetector(min_score=min_score, long_side=detect_size)
         self._min_face, self._max_pixels = min_face, max_pixels
         self.detect_size = detect_size
