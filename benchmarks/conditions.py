@@ -73,6 +73,7 @@ class Peer:
     """
 
     labels = BASIC_EXPRESSIONS
+    certainty = 0.0  # they do not say
 
     def __init__(self, name: str, command: list[str], cache: Path, folder: Path) -> None:
         self._process = subprocess.Popen(  # noqa: S603

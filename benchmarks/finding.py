@@ -2,7 +2,7 @@
 
 `python benchmarks/finding.py --root DIR --photos DIR [--every N]`; DIR holds jaffe/ and
 ckplus_peaks/. Faces are those of JAFFE and CK+ on plain canvases and the photos given. Writes
-benchmarks/finding/finding.json.
+benchmarks/finding/finding.json and curve.png.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
@@ -23,6 +24,8 @@ from deepfer.types import Prediction
 Canvas = tuple[np.ndarray, complex]  # pixels, and where the middle of the face lies
 
 OUT = Path(__file__).parent / "finding" / "finding.json"
+SIZES = (640, 480), (1600, 1200), (4000, 3000), (8000, 6000)
+WIDTHS = (12, 16, 20, 24, 36, 60, 100)
 
 
 def portraits(root: Path, every: int) -> list[tuple[np.ndarray, str]]:
@@ -114,27 +117,79 @@ def noisy(recognizer: Recognizer, faces: list[tuple[np.ndarray, str]]) -> float:
     return share(hits)
 
 
+def canvases(
+    faces: list[tuple[np.ndarray, str]], width: int, size: tuple[int, int]
+) -> Iterator[tuple[bytes, list[complex]]]:
+    """Yield JPEG files of one size with four portraits each, their faces so many pixels wide."""
+    side = round(width * 1.8)  # the portraits' faces take about 1 / 1.8 of their width
+    for start in range(0, len(faces) - 3, 4):
+        canvas = Image.new("L", size, 127)
+        middles = []
+        for i, (face, _) in enumerate(faces[start : start + 4]):
+            left, top = round(size[0] * (0.12 + 0.22 * i)), round(size[1] * (0.13 + 0.2 * i))
+            canvas.paste(Image.fromarray(face).resize((side, side)), (left, top))
+            middles.append(complex(left + side / 2, top + side / 2))
+        file = io.BytesIO()
+        canvas.save(file, "JPEG", quality=90)
+        yield file.getvalue(), middles
+
+
+def found_far(
+    recognizer: Recognizer, files: list[tuple[bytes, list[complex]]], width: int
+) -> dict[str, float]:
+    """Return found and median seconds of such files."""
+    hits, seconds = [], []
+    for data, middles in files:
+        began = time.perf_counter()
+        prediction = recognizer.recognize(data)
+        seconds.append(time.perf_counter() - began)
+        hits += [hit(prediction, middle, width) is not None for middle in middles]
+    return {"found": share(hits), "seconds": round(float(np.median(seconds)), 4)}
+
+
 def far(recognizer: Recognizer, faces: list[tuple[np.ndarray, str]]) -> dict[str, dict[str, float]]:
-    """Return found and seconds per width of the face in JPEG files of 4000x3000, four to a file."""
-    rows = {}
-    for width in (60, 36, 24):
-        side = round(width * 1.8)  # the portraits' faces take about 1 / 1.8 of their width
-        hits, seconds = [], []
-        for start in range(0, len(faces) - 3, 4):
-            canvas = Image.new("L", (4000, 3000), 127)
-            middles = []
-            for i, (face, _) in enumerate(faces[start : start + 4]):
-                left, top = 500 + 900 * i, 400 + 600 * i
-                canvas.paste(Image.fromarray(face).resize((side, side)), (left, top))
-                middles.append(complex(left + side / 2, top + side / 2))
-            file = io.BytesIO()
-            canvas.save(file, "JPEG", quality=90)
-            began = time.perf_counter()
-            prediction = recognizer.recognize(file.getvalue())
-            seconds.append(time.perf_counter() - began)
-            hits += [hit(prediction, m, width) is not None for m in middles]
-        rows[str(width)] = {"found": share(hits), "seconds": round(float(np.median(seconds)), 3)}
+    """Return found and seconds per width of the face in JPEG files of 4000x3000."""
+    widths = (60, 36, 24)
+    return {
+        str(w): found_far(recognizer, list(canvases(faces, w, (4000, 3000))), w) for w in widths
+    }
+
+
+def curve(faces: list[tuple[np.ndarray, str]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return found and seconds by size of the photo and width of its faces, and draw them."""
+    searches = {"default": Recognizer(), "detect_size=640": Recognizer(detect_size=640)}
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for size in SIZES:
+        for width in WIDTHS:
+            files = list(canvases(faces[:12], width, size))
+            for name, recognizer in searches.items():
+                key = f"{name}, {size[0]}x{size[1]}"
+                rows.setdefault(key, {})[str(width)] = found_far(recognizer, files, width)
+    draw(rows)
     return rows
+
+
+def draw(rows: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Draw recall and time against the width of the face."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for i, (name, cells) in enumerate(rows.items()):
+        style = {"color": f"C{i // 2}", "linestyle": "--" if "640" in name.split(",")[0] else "-"}
+        label = name.replace(f"{name.split(', ')[1]}", _megapixels(name.split(", ")[1]))
+        for axis, what, factor in zip(axes, ("found", "seconds"), (1, 1000), strict=True):
+            axis.plot(WIDTHS, [factor * c[what] for c in cells.values()], label=label, **style)
+    for axis, title in zip(axes, ("faces found (%)", "milliseconds per JPEG file"), strict=True):
+        axis.set(xscale="log", xlabel="width of the face (pixels)", title=title)
+        axis.set_xticks(WIDTHS, [str(w) for w in WIDTHS], minor=False)
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    axes[1].set_yscale("log")
+    axes[0].legend(fontsize=7)
+    figure.savefig(OUT.with_name("curve.png"), dpi=110)
+
+
+def _megapixels(size: str) -> str:
+    width, height = map(int, size.split("x"))
+    return f"{width * height / 1e6:.2g} megapixels"
 
 
 def large_photos(recognizer: Recognizer, photos: Path) -> dict[str, float]:
@@ -203,6 +258,7 @@ def main() -> None:
         "tight": lambda: tight(recognizer, faces),
         "noise sigma 25": lambda: noisy(recognizer, faces),
         "far": lambda: far(recognizer, faces),
+        "curve": lambda: curve(faces),
         "large photos": lambda: large_photos(recognizer, options.photos),
         "no faces": lambda: false_faces(recognizer, options.photos),
     }

@@ -19,6 +19,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer import Recognizer
 from deepfer.errors import InputError
+from deepfer.find import FaceFinder
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.types import Face, Image
 from deepfer.video import FrameFaces, analyse
@@ -41,7 +42,10 @@ def portrait() -> PillowImage.Image:
 
 @pytest.fixture
 def make_video(tmp_path: Path, portrait: PillowImage.Image) -> Make:
-    """Write a clip: the portrait at places over time, on gray, 320x240; with sound if wanted."""
+    """Write a clip: the portrait at places over time, on gray, 320x240.
+
+    With sound if wanted; `degrees` turns all of it to the left, by quarters.
+    """
 
     def make(
         name: str = "clip.mp4",
@@ -49,18 +53,20 @@ def make_video(tmp_path: Path, portrait: PillowImage.Image) -> Make:
         places: Callable[[float], list[tuple[int, int]]] = lambda t: [(60, 20)],
         *,
         sound: bool = False,
+        degrees: int = 0,
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w") as file:
             stream = file.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            stream.width, stream.height = (240, 320) if degrees % 180 else (320, 240)
+            stream.pix_fmt = "yuv420p"
             stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
             voice = file.add_stream("aac", rate=16_000) if sound else None
             for time in times:
                 picture = PillowImage.new("RGB", (320, 240), (90, 90, 90))
                 for place in places(time):
                     picture.paste(portrait, place)
-                frame = av.VideoFrame.from_image(picture)
+                frame = av.VideoFrame.from_image(picture.rotate(degrees, expand=True))
                 frame.pts, frame.time_base = round(time * 90_000), Fraction(1, 90_000)
                 file.mux(stream.encode(frame))
             file.mux(stream.encode(None))
@@ -209,6 +215,43 @@ class TestSearch:
                 np.testing.assert_allclose(a.now.face.landmarks, b.now.face.landmarks, atol=5)
                 for label, value in a.now.probabilities.items():
                     assert value == pytest.approx(b.now.probabilities[label], abs=0.03)
+
+    @pytest.mark.parametrize("degrees", [90, 180, 270])
+    def test_turned_videos(self, make_video: Make, degrees: int) -> None:
+        """Someone lies, or the phone was held across: answers are those of the upright video."""
+
+        def walk(time: float) -> list[tuple[int, int]]:
+            return [(round(20 + 40 * time), 20)]
+
+        times = [i / 25 for i in range(40)]
+        found = []
+        for turn in (0, degrees):
+            clip = make_video(name=f"{turn}.mp4", times=times, places=walk, degrees=turn)
+            with VideoFile(clip) as video:
+                found.append(list(analyse(video, Recognizer())))
+        for upright, turned in zip(*found, strict=True):
+            ((one,), (other,)) = upright.faces, turned.faces
+            assert (other.id, other.now.expression) == (1, one.now.expression)
+            left, top, width, height = one.now.face.box
+            middle = complex(left + width / 2 - 160, top + height / 2 - 120)
+            middle *= {90: -1j, 180: -1, 270: 1j}[degrees]  # y runs down
+            left, top, width, height = other.now.face.box
+            size = (240, 320) if degrees % 180 else (320, 240)
+            there = complex(left + width / 2 - size[0] / 2, top + height / 2 - size[1] / 2)
+            assert abs(there - middle) < 15
+            roll = other.now.quality.pose.roll
+            assert abs((roll + degrees + 180) % 360 - 180) < 15
+
+    def test_thorough_searches_are_seldom(
+        self, make_video: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searched = []
+        search_all = FaceFinder.search
+        monkeypatch.setattr(FaceFinder, "search", lambda *a: searched.append(1) or search_all(*a))
+        clip = make_video(times=[i / 25 for i in range(60)], places=lambda t: [])
+        with VideoFile(clip) as video:
+            assert not any(f.faces for f in analyse(video, Recognizer()))
+        assert len(searched) == 3  # 0, 1 and 2 seconds
 
     def test_the_last_frame_is_searched(self, follow: Callable[..., Any]) -> None:
         count, found = follow(lambda t: [(60, 20)], 0.1, frames=6)

@@ -91,6 +91,12 @@ def _notes(results: Sequence[Robustness]) -> list[str]:
                     f"{result.subject}, {name}: {result.of(name)[0].images} faces, of which found "
                     f"{found}; one that is not found counts as a wrong answer."
                 )
+        notes += [
+            f"{result.subject}, {cell.severity}: certain of {percent(cell.certain)} of the faces, "
+            f"and right about {percent(cell.certain_right)} of those."
+            for cell in (result.clean, *result.of("cover"))
+            if cell.certain not in {None, 1.0}
+        ]
     return notes
 
 

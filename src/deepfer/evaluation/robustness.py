@@ -27,7 +27,7 @@ WHOLE_PATH_FACES = 200
 """At most so many faces are searched on a canvas, which takes far longer than a crop."""
 
 _COLUMNS = ("model", "condition", "unit", "severity", "images", "clean", "accuracy", "kept")
-_SHARES = ("UAR", "ECE", "found")
+_SHARES = ("UAR", "ECE", "found", "certain", "certain_right")
 
 
 class Subject(Protocol):
@@ -41,6 +41,11 @@ class Subject(Protocol):
     @property
     def labels(self) -> tuple[Expression, ...]:
         """The expressions that its probabilities count in."""
+        ...
+
+    @property
+    def certainty(self) -> float:
+        """The least probability of an answer that it calls certain; 0 where all are."""
         ...
 
     def crops(self, pictures: Sequence[Image]) -> NDArray[np.float32]:
@@ -75,6 +80,11 @@ class ModelSubject:
         """The model's expressions."""
         return self.recognizer.labels
 
+    @property
+    def certainty(self) -> float:
+        """The recogniser's own."""
+        return self.recognizer.min_certainty
+
     def crops(self, pictures: Sequence[Image]) -> NDArray[np.float32]:
         """Classify crops; see `Subject.crops`."""
         classifier = self.recognizer.classifier
@@ -98,6 +108,8 @@ class Cell:
         uar: Mean recall of the expressions that the images show, likewise.
         ece: Expected calibration error of the answers given; None without any.
         found: Share of the faces found; None where nothing is searched.
+        certain: Share of certain answers among those given; None without any.
+        certain_right: Share of right answers among the certain ones; None without any.
         answers: Share of each expression among the answers given.
     """
 
@@ -109,6 +121,8 @@ class Cell:
     uar: float
     ece: float | None
     found: float | None
+    certain: float | None
+    certain_right: float | None
     answers: dict[str, float]
 
     @property
@@ -246,10 +260,8 @@ def measure(
             pictures = list(changed(few, name, change, seed))
             answer = subject.searched if CONDITIONS[name].whole else subject.crops
             clean = float(right[chosen].mean())
-            cells.append(
-                _cell(name, severity, answer(pictures), true[chosen], subject.labels, clean)
-            )
-    whole = _cell(CLEAN, CLEAN, answers, true, subject.labels, float(right.mean()))
+            cells.append(_cell(name, severity, answer(pictures), true[chosen], subject, clean))
+    whole = _cell(CLEAN, CLEAN, answers, true, subject, float(right.mean()))
     return Robustness(subject.name, data, images.fingerprint(), seed, whole, tuple(cells))
 
 
@@ -270,6 +282,7 @@ def write_figures(results: Sequence[Robustness], folder: Path) -> None:
             unit = "" if cell.condition == CLEAN else CONDITIONS[cell.condition].unit
             own = [result.subject, cell.condition, unit, cell.severity, cell.images]
             shares = [cell.clean, cell.accuracy, cell.kept, cell.uar, cell.ece, cell.found]
+            shares += [cell.certain, cell.certain_right]
             shares += [cell.answers.get(e) for e in labels]
             rows.append([*own, *("" if x is None else f"{x:.6f}" for x in shares)])
     write_text(folder / "conditions.csv", csv_text(rows))
@@ -286,14 +299,16 @@ def _cell(
     severity: str,
     rows: Sequence[Row | None] | NDArray[np.float32],
     true: NDArray[np.int64],
-    labels: tuple[Expression, ...],
+    subject: Subject,
     clean: float,
 ) -> Cell:
+    labels = subject.labels
     found = np.array([row is not None for row in rows])
     given = np.array([row for row in rows if row is not None]).reshape(-1, len(labels))
     answers = given.argmax(axis=1)
     hits = np.zeros(len(true), dtype=bool)
     hits[found] = answers == true[found]
+    certain = given.max(axis=1, initial=0) >= subject.certainty
     size = np.bincount(true, minlength=len(labels))
     recalls = np.bincount(true, weights=hits, minlength=len(labels))[size > 0] / size[size > 0]
     shares = np.bincount(answers, minlength=len(labels)) / max(1, len(answers))
@@ -307,6 +322,8 @@ def _cell(
         uar=float(recalls.mean()),
         ece=metrics.calibration_error(given, true[found]) if len(given) else None,
         found=float(found.mean()) if searched else None,
+        certain=float(certain.mean()) if len(given) else None,
+        certain_right=float(hits[found][certain].mean()) if certain.any() else None,
         answers=dict(zip(map(str, labels), shares.tolist(), strict=True)),
     )
 
