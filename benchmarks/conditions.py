@@ -1,8 +1,10 @@
-r"""Measure recognition under conditions (light, blur, noise, cover, ...), beside other packages.
+r"""Measure recognition under conditions and by groups, beside other packages.
 
     python benchmarks/conditions.py ROOT [--model FILE]... [--fer-python PATH] [--human DIR]
+        [--manifest FILE --column NAME]
 
-ROOT holds FER2013 with its FER+ votes, and CK+'s neutral and peak frames. The conditions are those
+ROOT holds FER2013 with its FER+ votes, CK+'s neutral and peak frames, and JAFFE. The groups are
+JAFFE's ten women, or those of a manifest's column; whole pictures are searched. The conditions are those
 of `deepfer evaluate --conditions`; every package gets the same changed pictures. `speed.py --help`
 says how to install fer and human. Their networks get crops as gray 64x64 pixels (bilinear, by
 Pillow), as there; on canvases they search with their own detectors (fer for faces from 20 pixels
@@ -28,8 +30,14 @@ from PIL import Image as PillowImage
 
 from deepfer import Recognizer
 from deepfer.bench.conditions import write_conditions
+from deepfer.bench.groups import write_groups
 from deepfer.data import open_dataset
+from deepfer.data.base import ImageSet
+from deepfer.evaluation.conditions import on_canvas
+from deepfer.evaluation.groups import Grouped, by_groups
+from deepfer.evaluation.report import groups_text
 from deepfer.evaluation.robustness import ModelSubject, Row, Subject, measure, sample
+from deepfer.evaluation.run import measured
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.types import Image
 
@@ -135,6 +143,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, action="append", help="a model file; repeatable")
     parser.add_argument("--fer-python", help="a Python that has the package fer")
     parser.add_argument("--human", type=Path, help="a Node project that has @vladmandic/human")
+    parser.add_argument("--manifest", type=Path, help="pictures with a column to compare")
+    parser.add_argument("--column", default="sex", help="of the manifest; age=30,60 bins numbers")
     parser.add_argument("--faces", type=int, default=500, help="of each data set, by seed")
     parser.add_argument("--seed", type=int, default=0, help="of sample and conditions")
     parser.add_argument("--cache", type=Path, default=Path("results/peers"))
@@ -159,6 +169,32 @@ def main() -> None:
             what = f"{title}, {len(chosen)} of {len(images)} images"
             results = [measure(s, chosen, data=what, seed=options.seed) for s in subjects]
             print(write_conditions(results, options.out / folder))  # noqa: T201
+        if options.manifest:
+            everybody, column = (
+                open_dataset("manifest", options.manifest).load("all"),
+                options.column,
+            )
+        else:
+            everybody, column = open_dataset("jaffe", options.root).load("all"), "subject"
+        for subject in subjects:
+            grouped = groups(subject, everybody, column)
+            print(groups_text(grouped))  # noqa: T201
+            name = subject.name.partition(" ")[0]
+            write_groups(grouped, options.out / f"by_{column.partition('=')[0]}" / name)
+
+
+def groups(subject: Subject, images: ImageSet, column: str) -> Grouped:
+    """Search the pictures of a subject's expressions on canvases, and divide the answers."""
+    known = sample(images, subject.labels, None, 0)
+    rows = subject.searched([on_canvas(image) for image in known.images])
+    found = np.array([i for i, row in enumerate(rows) if row is not None])
+    given = np.array([row for row in rows if row is not None])
+    seen = known.take(found)
+    missed = {"not found": len(known) - len(seen)}
+    data = "pictures on canvases"
+    return by_groups(
+        measured(subject.name, subject.labels, given, seen, data, missed), seen, column
+    )
 
 
 if __name__ == "__main__":

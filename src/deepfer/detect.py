@@ -139,9 +139,11 @@ def _starts(length: int) -> range:
 
 def suppress(faces: Sequence[Face]) -> list[Face]:
     """Return faces, best score first, without those that overlap a better one."""
+    if len(faces) < 2:
+        return list(faces)
     ranked = sorted(faces, key=lambda face: -face.detector_score)
     rows = np.array([(f.detector_score, *f.box, i) for i, f in enumerate(ranked)], np.float32)
-    return [ranked[int(row[5])] for row in _suppress(rows.reshape(-1, 6))]
+    return [ranked[int(row[5])] for row in _suppress(rows)]
 
 
 def whole_picture(photo: Image) -> list[Face]:

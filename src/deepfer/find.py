@@ -24,7 +24,7 @@ from deepfer.types import Face, Image
 QUICK = 640
 """Long side of the first look, in pixels."""
 
-_ENOUGH = 2e6  # pixels; up to there a large face says that the photo is of people nearby
+_ENOUGH = 2.1e6  # pixels; up to there a large face says that the photo is of people nearby
 _LARGE = 1 / 12  # a face of this share of the long side is large
 _BEHIND = 1024  # long side at which larger photos of people nearby are searched for others
 _TURNED = 480  # long side of looks at turned copies
