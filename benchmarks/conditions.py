@@ -4,9 +4,9 @@ r"""Measure recognition under conditions and by groups, beside other packages.
         [--manifest FILE --column NAME]
 
 ROOT holds FER2013 with its FER+ votes, CK+'s neutral and peak frames, and JAFFE. The groups are
-JAFFE's ten women, or those of a manifest's column; whole pictures are searched. The conditions are those
-of `deepfer evaluate --conditions`; every package gets the same changed pictures. `speed.py --help`
-says how to install fer and human. Their networks get crops as gray 64x64 pixels (bilinear, by
+JAFFE's ten women, or those of a manifest's column; whole pictures are searched. The conditions are
+those of `deepfer evaluate --conditions`; every package gets the same changed pictures.
+`speed.py --help` says how to install fer and human. Their networks get crops as gray 64x64 pixels (bilinear, by
 Pillow), as there; on canvases they search with their own detectors (fer for faces from 20 pixels
 on: its usual 50 would find none).
 
@@ -177,7 +177,7 @@ def main() -> None:
         else:
             everybody, column = open_dataset("jaffe", options.root).load("all"), "subject"
         for subject in subjects:
-            grouped = groups(subject, everybody, column)
+            grouped = groups(subject, divided.load("all"), column)
             print(groups_text(grouped))  # noqa: T201
             name = subject.name.partition(" ")[0]
             write_groups(grouped, options.out / f"by_{column.partition('=')[0]}" / name)
