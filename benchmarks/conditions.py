@@ -6,9 +6,9 @@ r"""Measure recognition under conditions and by groups, beside other packages.
 ROOT holds FER2013 with its FER+ votes, CK+'s neutral and peak frames, and JAFFE. The groups are
 JAFFE's ten women, or those of a manifest's column; whole pictures are searched. The conditions are
 those of `deepfer evaluate --conditions`; every package gets the same changed pictures.
-`speed.py --help` says how to install fer and human. Their networks get crops as gray 64x64 pixels (bilinear, by
-Pillow), as there; on canvases they search with their own detectors (fer for faces from 20 pixels
-on: its usual 50 would find none).
+`speed.py --help` says how to install fer and human. Their networks get crops as gray 64x64 pixels
+(bilinear, by Pillow), as there; on canvases they search with their own detectors (fer for faces
+from 20 pixels on: its usual 50 would find none).
 
 What the other packages answer is kept in the folder --cache, by the pixels that they were given and
 their versions, so a new model of ours is measured alone.
@@ -170,12 +170,9 @@ def main() -> None:
             results = [measure(s, chosen, data=what, seed=options.seed) for s in subjects]
             print(write_conditions(results, options.out / folder))  # noqa: T201
         if options.manifest:
-            everybody, column = (
-                open_dataset("manifest", options.manifest).load("all"),
-                options.column,
-            )
+            divided, column = open_dataset("manifest", options.manifest), options.column
         else:
-            everybody, column = open_dataset("jaffe", options.root).load("all"), "subject"
+            divided, column = open_dataset("jaffe", options.root), "subject"
         for subject in subjects:
             grouped = groups(subject, divided.load("all"), column)
             print(groups_text(grouped))  # noqa: T201
