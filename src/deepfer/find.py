@@ -89,9 +89,12 @@ class FaceFinder:
             coarse = [resized(face, zoom, size) for face in found]
             found = suppress([*coarse, *self._clear(finer.pixels, side)])
             photo = finer
-        found = self._checked(photo.pixels, found, max(side, QUICK))
+        found, unsure = self._checked(photo.pixels, found, max(side, QUICK))
         if not found:
             found = next(filter(None, self._other_looks(to_gray(photo.pixels))), [])
+        found = [*found, *unsure]
+        for quarter in sorted({quarter_of(face) for face in found} - {0}):
+            found = [*found, *self.again(photo.pixels, quarter, max(side, QUICK))]
         return photo, suppress(found)
 
     def again(self, photo: Image, quarter: int, long_side: int) -> list[Face]:
@@ -106,7 +109,8 @@ class FaceFinder:
             As `__call__`.
         """
         turned = np.ascontiguousarray(np.rot90(photo, quarter))
-        found = self._checked(turned, self._clear(turned, long_side), long_side)
+        sure, unsure = self._checked(turned, self._clear(turned, long_side), long_side)
+        found = [*sure, *unsure]
         turn, shift = _quarter_turn(quarter, photo.shape)
         return suppress([_back(face, turn, shift, photo) for face in found] if quarter else found)
 
@@ -115,16 +119,23 @@ class FaceFinder:
         seen = self._faint(photo, long_side)
         return [face for face in seen if face.detector_score >= self.min_score]
 
-    def _checked(self, photo: Image, found: list[Face], long_side: int) -> list[Face]:
-        """Return faces of a search with the landmarks of their own orientation."""
+    def _checked(
+        self, photo: Image, found: list[Face], long_side: int
+    ) -> tuple[list[Face], list[Face]]:
+        """Return faces of a search with the landmarks of their own orientation.
+
+        Returns:
+            Those that are surely upright or stood a closer look, and the others.
+        """
         ratio = search_ratio(max(photo.shape[:2]), long_side)
-        if all(_is_upright(face, ratio) for face in found):
-            return found
+        sure = [face for face in found if _is_upright(face, ratio)]
+        doubtful = [face for face in found if not _is_upright(face, ratio)]
+        if not doubtful:
+            return sure, []
         gray = to_gray(photo)
-        return [
-            face if _is_upright(face, ratio) else self._upright(gray, face) or face
-            for face in found
-        ]
+        closer = [self._upright(gray, face) for face in doubtful]
+        unsure = [face for face, seen in zip(doubtful, closer, strict=True) if seen is None]
+        return [*sure, *filter(None, closer)], unsure
 
     def _other_looks(self, photo: Image) -> Iterator[list[Face]]:
         """Search a gray photo with a border, turned, stretched and smoothed, one by one."""

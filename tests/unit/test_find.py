@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepfer.find import FaceFinder
+from deepfer.find import FaceFinder, quarter_of
 
 FIND = FaceFinder()
 
@@ -41,3 +41,13 @@ def test_no_face_in_noise():
     assert FIND(grain) == []
     assert FIND(np.full((50, 60, 3), 127, np.uint8)) == []
     assert FIND(np.zeros((1, 1), np.uint8)) == []
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_groups_that_lie_or_stand_on_their_heads(portrait, quarter):
+    canvas = Image.new("RGB", (1000, 600), (127, 127, 127))
+    for i in range(8):
+        canvas.paste(portrait.resize((120, 120)), (20 + 240 * (i % 4), 60 + 280 * (i // 4)))
+    faces = FIND(np.ascontiguousarray(np.rot90(np.asarray(canvas), quarter)))
+    assert len(faces) == 8
+    assert {quarter_of(face) for face in faces} == {4 - quarter}
