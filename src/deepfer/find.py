@@ -90,9 +90,10 @@ class FaceFinder:
             found = suppress([*coarse, *self._clear(finer.pixels, side)])
             photo = finer
         found, unsure = self._checked(photo.pixels, found, max(side, QUICK))
-        if not found:
-            found = next(filter(None, self._other_looks(to_gray(photo.pixels))), [])
-        found = [*found, *unsure]
+        if found:
+            found += unsure
+        else:
+            found = next(filter(None, self._other_looks(to_gray(photo.pixels))), unsure)
         for quarter in sorted({quarter_of(face) for face in found} - {0}):
             found = [*found, *self.again(photo.pixels, quarter, max(side, QUICK))]
         return photo, suppress(found)
