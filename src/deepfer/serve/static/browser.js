@@ -35,7 +35,8 @@
  */
 
 import { faceRecord, readPrior, reweighted, rounded } from "./answers.js";
-import { cutFace, detectorInput, facesOf, normalize } from "./faces.js";
+import { cutFace, decode, detectorInput, facesOf, normalize } from "./faces.js";
+import { FaceFinder } from "./find.js";
 import { occlusionMap, regionShares } from "./occlusion.js";
 import { readPhoto } from "./photo.js";
 import { luma, resize } from "./pixels.js";
@@ -61,6 +62,7 @@ export async function openEngine(base = ".") {
     ort.InferenceSession.create(new URL(file, root).href, { executionProviders: ["wasm"] });
   const detector = await open(model.files.detector);
   const network = await open(model.files.model);
+  const finder = new FaceFinder(detect);
   const seen = new WeakMap(); // files never change, so their faces need not be found twice
 
   async function run(session, data, dims) {
@@ -78,12 +80,18 @@ export async function openEngine(base = ".") {
 
   async function find(photo) {
     const { width, height } = photo[0];
-    const { data, dims, zoom } = detectorInput(photo);
-    const answer = await run(detector, data, dims);
-    const outputs = Object.fromEntries(Object.entries(answer).map(([name, o]) => [name, o.data]));
-    const faces = facesOf(outputs, dims[3], zoom, width, height);
+    const faces = await finder.search(photo);
     const crops = faces.map(({ landmarks }) => toPixels(photo, landmarks, model.input));
     return { width, height, faces, crops };
+  }
+
+  async function detect(photo, longSide, minScore) {
+    const { tiles, zoom } = detectorInput(photo, longSide);
+    const found = [];
+    for (const tile of tiles) {
+      found.push(...decode(await run(detector, tile.data, tile.dims), tile, minScore));
+    }
+    return facesOf(found, zoom, photo[0].width, photo[0].height);
   }
 
   async function classify(crops) {

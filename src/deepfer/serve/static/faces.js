@@ -11,12 +11,11 @@
 
 import { affine, cut, reduce, resize, roundEven } from "./pixels.js";
 
-const MIN_SCORE = 0.75;
-const LONG_SIDE = 640; // larger pictures are shrunk to it for the search
 const SMALL = 480; // smaller pictures are enlarged, up to three times
 const ENLARGE = 3;
 const STRIDES = [8, 16, 32];
 const MULTIPLE = 32;
+const [TILE, OVERLAPPING] = [1280, 160]; // pixels; larger faces were found at a coarser scale
 const GRID = 16; // parts of a pixel
 const OVERLAP = 0.3; // boxes that share more than this (IoU) are one face
 
@@ -41,61 +40,108 @@ export function template(size) {
 /**
  * What the detector is given for a photo.
  *
- * @param {Plane[]} photo Red, green, blue.
- * @returns {{data: Float32Array, dims: number[], zoom: number[]}} Blue, green, red planes, and
- *   the x and y factors back to the photo's pixels.
+ * @param {Plane[]} photo Red, green, blue; or gray alone.
+ * @param {number} longSide Larger pictures are shrunk to it for the search.
+ * @returns {{tiles: Iterable<Tile>, zoom: number[]}} The parts that are searched, which overlap,
+ *   and the x and y factors back to the photo's pixels.
+ *
+ * @typedef {{data: Float32Array, dims: number[], x: number, y: number}} Tile Blue, green, red
+ *   planes, and where their corner lies.
  */
-export function detectorInput(photo) {
+export function detectorInput(photo, longSide) {
   const { width, height } = photo[0];
-  const side = Math.max(width, height);
-  const ratio = Math.min(Math.max(1, Math.min(ENLARGE, SMALL / side)), LONG_SIDE / side);
+  const ratio = searchRatio(Math.max(width, height), longSide);
   const [wide, high] = [width, height].map((size) => Math.max(1, roundEven(size * ratio)));
-  const [columns, rows] = [wide, high].map((size) => Math.ceil(size / MULTIPLE) * MULTIPLE);
-  const data = new Float32Array(3 * rows * columns);
-  photo.toReversed().forEach((channel, i) => {
-    const small = resize(channel, wide, high, 2);
-    for (let y = 0; y < high; y++) {
-      data.set(small.data.subarray(y * wide, (y + 1) * wide), (i * rows + y) * columns);
-    }
-  });
-  return { data, dims: [1, 3, rows, columns], zoom: [width / wide, height / high] };
+  const small = photo.map((channel) => resize(channel, wide, high, 2));
+  return { tiles: tilesOf(small), zoom: [width / wide, height / high] };
 }
 
 /**
- * The faces in the detector's answer, best score first.
+ * The factor by which a picture is resized for the search.
  *
- * @param {Record<string, Float32Array>} outputs `cls_8`, `obj_8`, `bbox_8`, `kps_8` and so on.
- * @param {number} columns Width of the detector's input in pixels.
+ * @param {number} side Its long side in pixels.
+ * @param {number} longSide At which it is searched at most.
+ */
+export function searchRatio(side, longSide) {
+  return Math.min(Math.max(1, Math.min(ENLARGE, SMALL / side)), longSide / side);
+}
+
+function* tilesOf(picture) {
+  for (const y of startsOf(picture[0].height)) {
+    for (const x of startsOf(picture[0].width)) yield tileOf(picture, x, y);
+  }
+}
+
+function startsOf(length) {
+  const step = TILE - OVERLAPPING;
+  const count = Math.max(1, Math.ceil((length - OVERLAPPING) / step));
+  return Array.from({ length: count }, (_, i) => i * step);
+}
+
+function tileOf(picture, x, y) {
+  const { width, height } = picture[0];
+  const [wide, high] = [width - x, height - y].map((size) => Math.min(size, TILE));
+  const [columns, rows] = [wide, high].map((size) => Math.ceil(size / MULTIPLE) * MULTIPLE);
+  const data = new Float32Array(3 * rows * columns);
+  for (let i = 0; i < 3; i++) {
+    const channel = picture.at(-1 - (i % picture.length)).data; // blue first
+    for (let row = 0; row < high; row++) {
+      const start = (y + row) * width + x;
+      data.set(channel.subarray(start, start + wide), (i * rows + row) * columns);
+    }
+  }
+  return { data, dims: [1, 3, rows, columns], x, y };
+}
+
+/**
+ * The faces in the detector's answers, best score first.
+ *
+ * @param {Face[]} found In all tiles; see `decode`.
  * @param {number[]} zoom See `detectorInput`.
  * @returns {Face[]} In pixels of the photo; boxes are clipped to it.
  */
-export function facesOf(outputs, columns, zoom, width, height) {
-  const found = STRIDES.flatMap((stride) => decode(outputs, stride, columns / stride, zoom));
-  found.sort((one, other) => other.score - one.score);
-  return apart(found)
-    .map(({ score, landmarks, box }) => ({ score, landmarks, box: clipped(box, width, height) }))
+export function facesOf(found, [zoomX, zoomY], width, height) {
+  const zoomed = found.map(({ score, box: [x, y, wide, high], landmarks }) => ({
+    score,
+    box: [x * zoomX, y * zoomY, wide * zoomX, high * zoomY],
+    landmarks: landmarks.map((at) => ({ x: at.x * zoomX, y: at.y * zoomY })),
+  }));
+  return suppress(zoomed)
+    .map((face) => ({ ...face, box: clipped(face.box, width, height) }))
     .filter(({ box }) => box[2] > 0 && box[3] > 0);
 }
 
-function decode(outputs, stride, columns, [zoomX, zoomY]) {
+/**
+ * What the detector answers for a tile, faces that overlap among them.
+ *
+ * @param {Record<string, {data: Float32Array}>} outputs `cls_8`, `obj_8`, `bbox_8`, `kps_8` and
+ *   so on.
+ * @param {Tile} tile
+ * @param {number} minScore Faces below it are left out.
+ * @returns {Face[]} In pixels of the picture that the tile is a part of.
+ */
+export function decode(outputs, tile, minScore) {
+  return STRIDES.flatMap((stride) => decodeStride(outputs, tile, minScore, stride));
+}
+
+function decodeStride(outputs, { dims, x: left, y: top }, minScore, stride) {
   const [there, face, box, points] = ["cls", "obj", "bbox", "kps"].map(
-    (kind) => outputs[`${kind}_${stride}`],
+    (kind) => outputs[`${kind}_${stride}`].data,
   );
+  const columns = dims[3] / stride;
   const probability = (value) => Math.min(Math.max(value, 0), 1);
   const found = [];
   for (let cell = 0; cell < face.length; cell++) {
-    const score = Math.sqrt(Math.fround(probability(there[cell]) * probability(face[cell])));
-    if (Math.fround(score) < MIN_SCORE) continue;
+    const product = Math.fround(probability(there[cell]) * probability(face[cell]));
+    const score = Math.fround(Math.sqrt(product));
+    if (score < minScore) continue;
     const [x, y] = [cell % columns, Math.floor(cell / columns)];
     const [dx, dy, wide, high] = box.subarray(4 * cell, 4 * cell + 4);
-    const at = (right, down) => ({
-      x: (right + x) * stride * zoomX,
-      y: (down + y) * stride * zoomY,
-    });
+    const at = (right, down) => ({ x: (right + x) * stride + left, y: (down + y) * stride + top });
     const centre = at(dx, dy);
-    const size = [Math.exp(wide) * stride * zoomX, Math.exp(high) * stride * zoomY];
+    const size = [Math.exp(wide) * stride, Math.exp(high) * stride];
     found.push({
-      score: Math.fround(score),
+      score,
       box: [centre.x - size[0] / 2, centre.y - size[1] / 2, ...size],
       landmarks: TEMPLATE.map((_, i) => at(points[10 * cell + 2 * i], points[10 * cell + 2 * i + 1])),
     });
@@ -103,10 +149,10 @@ function decode(outputs, stride, columns, [zoomX, zoomY]) {
   return found;
 }
 
-/** Keep the best of overlapping faces; they come best first. */
-function apart(faces) {
+/** Faces, best score first, without those that overlap a better one. @param {Face[]} faces */
+export function suppress(faces) {
   const kept = [];
-  for (const face of faces) {
+  for (const face of faces.toSorted((one, other) => other.score - one.score)) {
     if (kept.every((better) => !overlap(better.box, face.box))) kept.push(face);
   }
   return kept;
@@ -197,7 +243,8 @@ export function similarity(source, target) {
   return { turn, shift: { x: to.x - rotated.x, y: to.y - rotated.y } };
 }
 
-function moved({ x, y }, turn, shift) {
+/** A turned and shifted point. @param {Point} point @returns {Point} */
+export function moved({ x, y }, turn, shift) {
   return { x: turn.x * x - turn.y * y + shift.x, y: turn.y * x + turn.x * y + shift.y };
 }
 

@@ -66,6 +66,16 @@ export function cut(source, left, top, right, bottom) {
   return part;
 }
 
+/** A plane turned left by a quarter: `np.rot90`. @param {Plane} source @returns {Plane} */
+export function turnLeft(source) {
+  const { width, height, data } = source;
+  const turned = plane(height, width);
+  for (let y = 0, i = 0; y < width; y++) {
+    for (let x = 0; x < height; x++) turned.data[i++] = data[x * width + width - 1 - y];
+  }
+  return turned;
+}
+
 /**
  * Average blocks of pixels: `Image.reduce`. The last block of a row or column may be smaller.
  *
