@@ -17,6 +17,7 @@ function pack(key, value) {
   if (value instanceof Float32Array) {
     return { float32: Buffer.from(value.buffer).toString("base64") };
   }
+  if (typeof value?.next === "function") return [...value];
   if (!(value?.data instanceof Uint8Array)) return value;
   const { data, ...size } = value;
   return { ...size, base64: Buffer.from(data).toString("base64") };

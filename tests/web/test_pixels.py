@@ -2,9 +2,11 @@
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from deepfer.align import align, cut, similarity
-from deepfer.detect import FaceDetector
-from deepfer.detect import _blob as detector_blob
+from deepfer import align as align_module
+from deepfer import detect as detect_module
+from deepfer import find as find_module
+from deepfer.align import TEMPLATE, align, cut, similarity
+from deepfer.detect import FaceDetector, suppress
 from deepfer.explain.regions import face_regions, region_shares
+from deepfer.find import stretch
+from deepfer.types import Face
 
 Pixels = NDArray[np.uint8]
 Call = Callable[..., list[Any]]
@@ -66,6 +72,34 @@ def planes(photo: Pixels) -> list[dict[str, object]]:
 
 def floats(values: NDArray[np.float32]) -> dict[str, str]:
     return {"float32": base64.b64encode(values.astype(np.float32).tobytes()).decode()}
+
+
+def face_json(face: Face) -> dict[str, object]:
+    assert face.landmarks is not None
+    points = [{"x": x, "y": y} for x, y in face.landmarks.tolist()]
+    return {"box": face.box, "landmarks": points, "score": face.detector_score}
+
+
+def assert_same_faces(found: list[Any], expected: list[Face]) -> None:
+    assert [face["box"] for face in found] == [list(face.box) for face in expected]
+    for face, same in zip(found, expected, strict=True):
+        assert face["score"] == pytest.approx(same.detector_score, abs=1e-6)
+        points = [[p["x"], p["y"]] for p in face["landmarks"]]
+        np.testing.assert_allclose(points, same.landmarks, atol=1e-3)
+
+
+def random_faces(count: int, seed: int = 0) -> list[Face]:
+    """Faces in a photo of 400x400 pixels, about as many upright as not."""
+    random = np.random.default_rng(seed)
+    faces = []
+    for _ in range(count):
+        width, roll = random.uniform(10, 130), random.normal(0, 0.3)
+        left, top = random.integers(0, 250, 2).tolist()
+        turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        points = (TEMPLATE * (width / 48)) @ turn + [left, top] + random.normal(0, 0.02 * width)
+        score = float(np.float32(random.uniform(0.75, 1)))
+        faces.append(Face((left, top, int(width), int(1.2 * width)), np.float32(points), score))
+    return faces
 
 
 def unpack(result: dict[str, Any]) -> Pixels:
@@ -151,22 +185,49 @@ def test_cut_repeats_the_border(call: Call) -> None:
         np.testing.assert_array_equal(unpack(result), cut(pixels, *box))
 
 
+def test_turn_left(call: Call) -> None:
+    pixels = random_pixels(20, 30)
+    (found,) = call(("pixels.js", "turnLeft", plane(pixels)))
+    np.testing.assert_array_equal(unpack(found), np.rot90(pixels))
+
+
+def test_constants() -> None:
+    known = {**vars(align_module), **vars(detect_module), **vars(find_module)}
+    lines = "".join((STATIC / name).read_text() for name in ("faces.js", "find.js"))
+    one = re.findall(r"^const ([A-Z_]+) = ([\d.e/ ]+);", lines, re.MULTILINE)
+    several = re.findall(r"^const \[([A-Z_, ]+)\] = \[([\d.e, ]+)\];", lines, re.MULTILINE)
+    found = {
+        name: float(Fraction(value.replace(" ", "")))
+        for names, values in one + several
+        for name, value in zip(names.split(", "), values.split(", "), strict=True)
+    }
+    assert len(found) > 15
+    assert found == {name: known.get(f"_{name}", known.get(name)) for name in found}
+
+
 def test_detector_input(call: Call) -> None:
     detector = FaceDetector()
-    photos = [
-        random_pixels(40, 30, 3),  # enlarged three times
-        random_pixels(351, 401),  # gray, enlarged to 480
-        random_pixels(500, 333, 3),  # as it is
-        random_pixels(700, 1501, 3),  # shrunk
+    cases = [
+        (random_pixels(40, 30, 3), 640),  # enlarged three times
+        (random_pixels(351, 401), 640),  # gray, enlarged to 480
+        (random_pixels(500, 333, 3), 640),  # as it is
+        (random_pixels(700, 1501, 3), 640),  # shrunk
+        (random_pixels(100, 80), 256),
+        (random_pixels(200, 2500, 3), 2500),  # in tiles
+        (random_pixels(1320, 1500), 1441),
     ]
-    found = call(*(("faces.js", "detectorInput", planes(photo)) for photo in photos))
-    for photo, result in zip(photos, found, strict=True):
-        small, zoom = detector._small(photo, detector.long_side)
-        blob = detector_blob(small)
-        data = np.frombuffer(base64.b64decode(result["data"]["float32"]), dtype=np.float32)
-        assert result["dims"] == list(blob.shape)
+    for photo, long_side in cases:
+        given = planes(photo) if photo.ndim == 3 else [plane(photo)]
+        (result,) = call(("faces.js", "detectorInput", given, long_side))
+        small, zoom = detector._small(photo, long_side)
         assert result["zoom"] == pytest.approx(zoom.tolist())
-        np.testing.assert_array_equal(data, blob.ravel())
+        tiles = list(detect_module._tiles(small))
+        assert [(tile["x"], tile["y"]) for tile in result["tiles"]] == [t[1:] for t in tiles]
+        for tile, (pixels, _, _) in zip(result["tiles"], tiles, strict=True):
+            blob = detect_module._blob(pixels)
+            assert tile["dims"] == list(blob.shape)
+            data = np.frombuffer(base64.b64decode(tile["data"]["float32"]), dtype=np.float32)
+            np.testing.assert_array_equal(data, blob.ravel())
 
 
 def test_faces_of_the_detectors_answer(call: Call, astronaut: Path) -> None:
@@ -174,19 +235,95 @@ def test_faces_of_the_detectors_answer(call: Call, astronaut: Path) -> None:
     photo = np.concatenate([photo, photo[:, ::-1]], axis=1)  # two faces
     detector = FaceDetector()
     small, zoom = detector._small(photo, detector.long_side)
-    blob = detector_blob(small)
+    blob = detect_module._blob(small)
     answers = detector._session.run(detector._outputs, {"input": blob})
-    outputs = {n: floats(v) for n, v in zip(detector._outputs, answers, strict=True)}
-    (found,) = call(
-        ("faces.js", "facesOf", outputs, blob.shape[3], zoom.tolist(), *photo.shape[1::-1])
-    )
+    outputs = {n: {"data": floats(v)} for n, v in zip(detector._outputs, answers, strict=True)}
+    places = ({"dims": blob.shape, "x": x, "y": y} for x, y in ((0, 0), (70, 30)))
+    here, there = call(*(("faces.js", "decode", outputs, place, 0.75) for place in places))
+    (found,) = call(("faces.js", "facesOf", here, zoom.tolist(), *photo.shape[1::-1]))
     expected = detector(photo)
     assert len(expected) == 2
-    assert [face["box"] for face in found] == [list(face.box) for face in expected]
-    for face, same in zip(found, expected, strict=True):
-        assert face["score"] == pytest.approx(same.detector_score, abs=1e-6)
-        points = [[p["x"], p["y"]] for p in face["landmarks"]]
-        np.testing.assert_allclose(points, same.landmarks, atol=1e-3)
+    assert_same_faces(found, expected)
+    rows = detector._search(small, 70, 30)
+    assert len(there) == len(rows) > 2
+    for face, row in zip(there, rows.tolist(), strict=True):
+        points = [v for p in face["landmarks"] for v in (p["x"], p["y"])]
+        assert [face["score"], *face["box"], *points] == pytest.approx(row, abs=1e-3)
+
+
+def test_suppress(call: Call) -> None:
+    faces = random_faces(40)
+    (found,) = call(("faces.js", "suppress", [face_json(face) for face in faces]))
+    expected = suppress(faces)
+    assert 5 < len(expected) < 35
+    assert_same_faces(found, expected)
+
+
+def test_stretch(call: Call) -> None:
+    cases = [random_pixels(40, 60) // 3 + 50, random_pixels(7, 9), np.full((5, 5), 9, np.uint8)]
+    found = call(*(("find.js", "stretch", plane(pixels)) for pixels in cases))
+    for pixels, result in zip(cases, found, strict=True):
+        np.testing.assert_array_equal(unpack(result), stretch(pixels))
+
+
+def test_square(call: Call) -> None:
+    photo = np.asarray(  # smooth, as photos are
+        PillowImage.fromarray(random_pixels(30, 40)).resize((400, 300), BILINEAR)
+    )
+    cases = [
+        (200 + 150j, 640.0, 0, 400),  # with a border
+        (200 + 150j, 400.0, 90, 400),
+        (200 + 150j, 480.0, 225, 400),
+        (31.5 + 280j, 97.3, 0, 384),
+        (192 + 192.5j, 256.0, 33.4, 256),
+    ]
+    calls = ((plane(photo), {"x": c.real, "y": c.imag}, *others) for c, *others in cases)
+    found = call(*(("find.js", "square", *arguments) for arguments in calls))
+    for case, result in zip(cases, found, strict=True):
+        view, turn, shift = find_module._square(photo, *case)
+        assert complex(result["turn"]["x"], result["turn"]["y"]) == pytest.approx(turn)
+        assert complex(result["shift"]["x"], result["shift"]["y"]) == pytest.approx(shift)
+        off = np.abs(unpack(result["view"]).astype(int) - view)
+        # what falls on a whole number or just below it depends on the last digit
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.01
+
+
+def test_four_sides(call: Call) -> None:
+    view = random_pixels(256, 256)
+    picture, *turns = call(
+        ("find.js", "fourSides", plane(view)),
+        *(("find.js", "quarterTurn", quarter, 256) for quarter in range(4)),
+    )
+    views = [np.rot90(view, quarter) for quarter in range(4)]
+    np.testing.assert_array_equal(unpack(picture), np.block([views[:2], views[2:]]))
+    for quarter, found in enumerate(turns):
+        turn, shift = find_module._quarter_turn(quarter, view.shape)
+        assert found == {
+            "turn": {"x": turn.real, "y": turn.imag},
+            "shift": {"x": shift.real, "y": shift.imag},
+        }
+
+
+def test_is_upright(call: Call) -> None:
+    faces = random_faces(200)
+    ratios = np.random.default_rng(1).uniform(0.3, 2, 200).tolist()
+    cases = list(zip(faces, ratios, strict=True))
+    found = call(*(("find.js", "isUpright", face_json(face), ratio) for face, ratio in cases))
+    assert found == [find_module._is_upright(face, ratio) for face, ratio in cases]
+    assert 20 < sum(found) < 180
+
+
+def test_back(call: Call) -> None:
+    photo = np.zeros((300, 400), np.uint8)
+    cases = list(zip(random_faces(6), [1, 1j, -1, -2j, 0.5, 1.3 + 1.4j], strict=True))
+    shift = 200 + 90.5j
+    calls = (
+        (face_json(face), *({"x": n.real, "y": n.imag} for n in (complex(turn), shift)))
+        for face, turn in cases
+    )
+    found = call(*(("find.js", "back", *arguments, plane(photo)) for arguments in calls))
+    assert_same_faces(found, [find_module._back(f, complex(t), shift, photo) for f, t in cases])
 
 
 def test_align(call: Call) -> None:

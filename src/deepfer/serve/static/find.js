@@ -51,7 +51,7 @@ export class FaceFinder {
   /**
    * Search a photo.
    *
-   * @param {Plane[]} photo Red, green, blue; or gray alone.
+   * @param {Plane[]} photo Red, green, blue.
    * @returns {Promise<Face[]>} Best score first; boxes are clipped to the photo.
    */
   async search(photo) {
