@@ -144,6 +144,14 @@ def turned(degrees: int, picture: Picture) -> bytes:
     return encoded(canvas.rotate(degrees, PillowImage.Resampling.BICUBIC, fillcolor="gray"))
 
 
+def lying_group(picture: Picture) -> bytes:
+    canvas = PillowImage.new("RGB", (900, 600), "gray")
+    for i, degrees in enumerate((90, 90, 0)):
+        face = picture.crop((100, 0, 340, 240)).resize((180 - 30 * i, 180 - 30 * i))
+        canvas.paste(face.rotate(degrees), (30 + 210 * i, 200))
+    return encoded(canvas)
+
+
 def far_face(picture: Picture) -> bytes:
     canvas = PillowImage.new("RGB", (2400, 1600), "gray")
     canvas.paste(picture.crop((100, 0, 340, 240)).resize((80, 80)), (1700, 1200))
@@ -186,6 +194,7 @@ def both(
         (small_webp, 1),
         (several_faces, 3),
         *(pytest.param(partial(turned, n), 1, id=f"turned_by_{n}") for n in (90, 180)),
+        (lying_group, 3),
         (far_face, 1),
         (tight_crop, 1),
         (plain, 0),

@@ -22,7 +22,7 @@ from deepfer import find as find_module
 from deepfer.align import TEMPLATE, align, cut, similarity
 from deepfer.detect import FaceDetector, suppress
 from deepfer.explain.regions import face_regions, region_shares
-from deepfer.find import stretch
+from deepfer.find import quarter_of, stretch
 from deepfer.types import Face
 
 Pixels = NDArray[np.uint8]
@@ -187,8 +187,9 @@ def test_cut_repeats_the_border(call: Call) -> None:
 
 def test_turn_left(call: Call) -> None:
     pixels = random_pixels(20, 30)
-    (found,) = call(("pixels.js", "turnLeft", plane(pixels)))
-    np.testing.assert_array_equal(unpack(found), np.rot90(pixels))
+    found = call(*(("pixels.js", "turnLeft", plane(pixels), quarter) for quarter in range(4)))
+    for quarter, result in enumerate(found):
+        np.testing.assert_array_equal(unpack(result), np.rot90(pixels, quarter))
 
 
 def test_constants() -> None:
@@ -291,18 +292,30 @@ def test_square(call: Call) -> None:
 
 def test_four_sides(call: Call) -> None:
     view = random_pixels(256, 256)
-    picture, *turns = call(
-        ("find.js", "fourSides", plane(view)),
-        *(("find.js", "quarterTurn", quarter, 256) for quarter in range(4)),
-    )
+    (found,) = call(("find.js", "fourSides", plane(view)))
     views = [np.rot90(view, quarter) for quarter in range(4)]
-    np.testing.assert_array_equal(unpack(picture), np.block([views[:2], views[2:]]))
-    for quarter, found in enumerate(turns):
-        turn, shift = find_module._quarter_turn(quarter, view.shape)
-        assert found == {
+    np.testing.assert_array_equal(unpack(found), np.block([views[:2], views[2:]]))
+
+
+def test_quarter_turn(call: Call) -> None:
+    size = {"width": 401, "height": 256}
+    found = call(*(("find.js", "quarterTurn", quarter, size) for quarter in range(4)))
+    for quarter, result in enumerate(found):
+        turn, shift = find_module._quarter_turn(quarter, (256, 401))
+        assert result == {
             "turn": {"x": turn.real, "y": turn.imag},
             "shift": {"x": shift.real, "y": shift.imag},
         }
+
+
+def test_quarter_of(call: Call) -> None:
+    photo = np.zeros((400, 400), np.uint8)
+    turns = [1, -1, 1j, -1j, 1 + 1.1j, 1 - 0.9j, -1 + 1.1j]
+    cases = zip(random_faces(70), 10 * turns, strict=True)
+    faces = [find_module._back(face, complex(turn), 0, photo) for face, turn in cases]
+    found = call(*(("find.js", "quarterOf", face_json(face)) for face in faces))
+    assert found == [quarter_of(face) for face in faces]
+    assert set(found) == {0, 1, 2, 3}
 
 
 def test_is_upright(call: Call) -> None:

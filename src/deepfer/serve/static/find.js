@@ -14,7 +14,7 @@ import { moved, searchRatio, similarity, suppress, template } from "./faces.js";
 import { affine, cut, luma, plane, reduce, resize, roundEven, turnLeft } from "./pixels.js";
 
 const QUICK = 640; // long side of the first look, in pixels
-const ENOUGH = 2e6; // pixels; up to there a large face says that the photo is of people nearby
+const ENOUGH = 2.1e6; // pixels; up to there a large face says that the photo is of people nearby
 const LARGE = 1 / 12; // a face of this share of the long side is large
 const BEHIND = 1024; // long side at which larger photos of people nearby are searched for others
 const TURNED = 480; // long side of looks at turned copies
@@ -62,9 +62,24 @@ export class FaceFinder {
     if (!found.some(({ box }) => box[2] > LARGE * longSide)) side = longSide;
     else if (width * height > ENOUGH) side = Math.min(BEHIND, longSide);
     if (side > 1.2 * QUICK) found = suppress([...found, ...(await this.#clear(photo, side))]);
-    found = await this.#checked(photo, found, Math.max(side, QUICK));
-    if (!found.length) found = await this.#otherwise(luma(photo));
+    side = Math.max(side, QUICK);
+    const { sure, unsure } = await this.#checked(photo, found, side);
+    found = [...sure, ...unsure];
+    if (!sure.length) found = (await this.#otherwise(luma(photo))) ?? unsure;
+    const quarters = new Set(found.map(quarterOf).filter((quarter) => quarter > 0));
+    for (const quarter of [...quarters].toSorted()) {
+      found = [...found, ...(await this.#again(photo, quarter, side))];
+    }
     return suppress(found);
+  }
+
+  /** The faces of a photo that quarter turns to the left bring upright. */
+  async #again(photo, quarter, longSide) {
+    const turned = photo.map((channel) => turnLeft(channel, quarter));
+    const found = await this.#clear(turned, longSide);
+    const { sure, unsure } = await this.#checked(turned, found, longSide);
+    const { turn, shift } = quarterTurn(quarter, photo[0]);
+    return suppress([...sure, ...unsure].map((face) => back(face, turn, shift, photo[0])));
   }
 
   /** The faces of at least the score asked for. */
@@ -73,23 +88,30 @@ export class FaceFinder {
     return seen.filter(({ score }) => score >= this.#minScore);
   }
 
-  /** Faces of a search with the landmarks of their own orientation. */
+  /**
+   * Faces of a search with the landmarks of their own orientation.
+   *
+   * @returns {Promise<{sure: Face[], unsure: Face[]}>} Those that are surely upright or stood a
+   *   closer look, and the others.
+   */
   async #checked(photo, found, longSide) {
     const ratio = searchRatio(Math.max(photo[0].width, photo[0].height), longSide);
-    if (found.every((face) => isUpright(face, ratio))) return found;
+    const sure = found.filter((face) => isUpright(face, ratio));
+    const unsure = [];
+    if (sure.length === found.length) return { sure, unsure };
     const gray = luma(photo);
-    const checked = [];
-    for (const face of found) {
-      const other = isUpright(face, ratio) ? null : await this.#upright(gray, face);
-      checked.push(other ?? face);
+    for (const face of found.filter((face) => !isUpright(face, ratio))) {
+      const closer = await this.#upright(gray, face);
+      if (closer) sure.push(closer);
+      else unsure.push(face);
     }
-    return checked;
+    return { sure, unsure };
   }
 
   /** What the first of other looks finds, if any does. @param {Plane} photo Gray. */
   async #otherwise(photo) {
     for await (const found of this.#otherLooks(photo)) if (found.length) return found;
-    return [];
+    return null;
   }
 
   /** Search a gray photo with a border, turned, stretched and smoothed, one by one. */
@@ -185,7 +207,7 @@ export class FaceFinder {
       const corner = scaled({ x: quarter % 2, y: quarter >> 1 }, CLOSE);
       const face = inTheMiddle(seen, corner);
       if (!face) continue;
-      const { turn, shift } = quarterTurn(quarter, CLOSE);
+      const { turn, shift } = quarterTurn(quarter, view);
       const start = moved(corner, turn, NOWHERE);
       const place = { x: edge + shift.x - start.x, y: edge + shift.y - start.y };
       found.push([back(face, turn, place, around), 90 * quarter]);
@@ -219,6 +241,11 @@ export function stretch({ width, height, data }) {
   return { width, height, data: data.map((level) => levels[level]) };
 }
 
+/** The quarter turns to the left, 0 to 3, that bring a face nearest to upright. */
+export function quarterOf(face) {
+  return (roundEven(rollOf(face) / 90) + 4) % 4;
+}
+
 /** The best face of a closer look whose view has its upper left corner there, or null. */
 function inTheMiddle(faces, corner) {
   const near = (face) => {
@@ -235,24 +262,25 @@ export function fourSides(view) {
   const size = view.width;
   const picture = plane(2 * size, 2 * size);
   for (let quarter = 0; quarter < 4; quarter++) {
+    const { data } = turnLeft(view, quarter);
     for (let y = 0; y < size; y++) {
       const start = ((quarter >> 1) * size + y) * 2 * size + (quarter % 2) * size;
-      picture.data.set(view.data.subarray(y * size, (y + 1) * size), start);
+      picture.data.set(data.subarray(y * size, (y + 1) * size), start);
     }
-    view = turnLeft(view);
   }
   return picture;
 }
 
-/** The turn and shift from a square turned left by quarters to the square. */
-export function quarterTurn(quarter, size) {
+/** The turn and shift from a picture turned left by quarters to one of this size. */
+export function quarterTurn(quarter, { width, height }) {
   const turn = { x: [1, 0, -1, 0][quarter], y: [0, 1, 0, -1][quarter] };
-  return { turn, shift: shiftOf(turn, { x: size / 2, y: size / 2 }, size) };
+  const size = quarter % 2 ? [height, width] : [width, height];
+  return { turn, shift: shiftOf(turn, { x: width / 2, y: height / 2 }, ...size) };
 }
 
-/** The shift that brings the middle of a square to a point. */
-function shiftOf(turn, { x, y }, size) {
-  const middle = moved({ x: size / 2, y: size / 2 }, turn, NOWHERE);
+/** The shift that brings the middle of a picture of this size to a point. */
+function shiftOf(turn, { x, y }, width, height) {
+  const middle = moved({ x: width / 2, y: height / 2 }, turn, NOWHERE);
   return { x: x - middle.x, y: y - middle.y };
 }
 
@@ -270,7 +298,7 @@ function shiftOf(turn, { x, y }, size) {
 export function square(photo, centre, side, degrees, pixels) {
   const angle = (degrees * Math.PI) / 180;
   const turn = scaled({ x: Math.cos(angle), y: Math.sin(angle) }, side / pixels);
-  const shift = shiftOf(turn, centre, pixels);
+  const shift = shiftOf(turn, centre, pixels, pixels);
   const reach = (side * (Math.abs(turn.x) + Math.abs(turn.y))) / length(turn) / 2;
   const [left, top] = [centre.x, centre.y].map((value) => Math.floor(value - reach));
   const whole = Math.ceil(2 * reach) + 1;

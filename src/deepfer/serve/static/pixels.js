@@ -66,9 +66,10 @@ export function cut(source, left, top, right, bottom) {
   return part;
 }
 
-/** A plane turned left by a quarter: `np.rot90`. @param {Plane} source @returns {Plane} */
-export function turnLeft(source) {
-  const { width, height, data } = source;
+/** A plane turned left by quarters: `np.rot90`. @param {Plane} source @returns {Plane} */
+export function turnLeft(source, quarters) {
+  if (quarters === 0) return source;
+  const { width, height, data } = turnLeft(source, quarters - 1);
   const turned = plane(height, width);
   for (let y = 0, i = 0; y < width; y++) {
     for (let x = 0; x < height; x++) turned.data[i++] = data[x * width + width - 1 - y];
