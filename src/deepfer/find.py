@@ -89,13 +89,15 @@ class FaceFinder:
             coarse = [resized(face, zoom, size) for face in found]
             found = suppress([*coarse, *self._clear(finer.pixels, side)])
             photo = finer
-        found, unsure = self._checked(photo.pixels, found, max(side, QUICK))
+        else:
+            side = QUICK
+        found, unsure = self._checked(photo.pixels, found, side)
         if found:
             found += unsure
         else:
             found = next(filter(None, self._other_looks(to_gray(photo.pixels))), unsure)
         for quarter in sorted({quarter_of(face) for face in found} - {0}):
-            found = [*found, *self.again(photo.pixels, quarter, max(side, QUICK))]
+            found = [*found, *self.again(photo.pixels, quarter, side)]
         return photo, suppress(found)
 
     def again(self, photo: Image, quarter: int, long_side: int) -> list[Face]:
@@ -204,7 +206,7 @@ class FaceFinder:
         for _ in range(_TURNS):
             if seen is None or abs(_turned(_roll(seen), degrees)) < _STRAIGHT:
                 break
-            degrees = _roll(seen)
+            degrees = round(_roll(seen))
             seen = self._closer(around, _middle(seen), degrees)
         return seen
 

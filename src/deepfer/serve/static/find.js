@@ -62,7 +62,7 @@ export class FaceFinder {
     if (!found.some(({ box }) => box[2] > LARGE * longSide)) side = longSide;
     else if (width * height > ENOUGH) side = Math.min(BEHIND, longSide);
     if (side > 1.2 * QUICK) found = suppress([...found, ...(await this.#clear(photo, side))]);
-    side = Math.max(side, QUICK);
+    else side = QUICK;
     const { sure, unsure } = await this.#checked(photo, found, side);
     found = [...sure, ...unsure];
     if (!sure.length) found = (await this.#otherwise(luma(photo))) ?? unsure;
@@ -186,7 +186,7 @@ export class FaceFinder {
   async #straightened(around, seen, degrees) {
     for (let i = 0; i < TURNS; i++) {
       if (!seen || Math.abs(turned(rollOf(seen), degrees)) < STRAIGHT) break;
-      degrees = rollOf(seen);
+      degrees = roundEven(rollOf(seen));
       seen = await this.#closer(around, middleOf(seen), degrees);
     }
     return seen;
