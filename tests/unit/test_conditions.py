@@ -141,7 +141,7 @@ def test_gray_curves_rise_and_keep_black_and_white() -> None:
 class Told:
     """Answers what a function says."""
 
-    name, labels = "told", BASIC_EXPRESSIONS
+    name, labels, certainty = "told", BASIC_EXPRESSIONS, 0.5
 
     def __init__(self, answer: Callable[[Image], int | None]) -> None:
         self._answer = answer
@@ -163,11 +163,13 @@ def test_any_callable_can_be_measured() -> None:
     assert result.clean.accuracy == pytest.approx(1 / 7)
     assert result.kept == pytest.approx(1)
     assert result.clean.answers["happy"] == 1
+    assert (result.clean.certain, result.clean.certain_right) == (1, result.clean.accuracy)
     assert [cell.severity for cell in result.of("light")] == list(CONDITIONS["light"].levels)
     # a face that is not found is a wrong answer
     big = Told(lambda picture: happy if picture.shape[0] != 80 else None)
     small = measure(big, images, data="drawn", names=("whole path",)).of("whole path")[-1]
     assert (small.found, small.accuracy, small.ece) == (0, 0, None)
+    assert (small.certain, small.certain_right) == (None, None)
     # one that always sees what light tells is right on clean faces only
     dark = measure(
         Told(lambda picture: happy if picture.mean() > 60 else 0), images, data="", names=("light",)

@@ -52,6 +52,18 @@ def test_small_faces_of_a_large_jpeg_are_read_with_all_their_pixels(
     assert fast.faces == whole.faces
 
 
+def test_all_faces_are_looked_for_unless_one_quick_search_is_asked_for(astronaut: Path) -> None:
+    portrait = PillowImage.open(astronaut).convert("RGB")
+    far = jpeg(portrait.resize((150, 150)), 4000, 3000, (2500, 2000))  # its face is 27 pixels wide
+    lying = np.rot90(np.asarray(portrait)).copy()
+    assert len(Recognizer().recognize(far).faces) == 1
+    assert not Recognizer(detect_size=640).recognize(far).faces
+    (face,) = Recognizer().recognize(lying).faces
+    assert face.expression == "happy"
+    assert face.quality.pose is not None
+    assert face.quality.pose.roll == pytest.approx(-90, abs=15)
+
+
 def test_a_reduced_crop_has_the_box_of_the_whole_photo(astronaut: Path) -> None:
     data = jpeg(PillowImage.open(astronaut).convert("RGB"), 1301, 1303, (0, 0))
     (face,) = Recognizer(detect=False).recognize(data).faces
