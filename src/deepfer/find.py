@@ -152,10 +152,14 @@ class FaceFinder:
             yield self._look(photo, small, zoom, side, quarter, turned)
         for diagonal in (45, 315, 135, 225):
             yield self._look(photo, small, zoom, 1.2 * side, diagonal, turned)
-        yield self._look(photo, stretch(small), zoom, side, 0, side)
+        # closer looks at these, too, see what the photo itself does not show
+        high, wide = small.shape
+        softer = _resized(small, max(1, 2 * wide // 3), max(1, 2 * high // 3))
         smooth = np.asarray(PillowImage.fromarray(small).reduce(2))
-        if side >= _CLOSE:
-            yield self._look(photo, smooth, 2 * zoom, side / 2, 0, side // 2)
+        others = (stretch(small), 1), (_resized(softer, wide, high), 1), (smooth, 2)
+        for other, times in others:
+            found = self._look(other, other, 1, side / times, 0, max(1, side // times))
+            yield [_back(face, complex(times * zoom), 0j, photo) for face in found]
 
     def _look(
         self, photo: Image, small: Image, zoom: float, side: float, degrees: float, pixels: int

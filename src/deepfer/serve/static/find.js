@@ -128,9 +128,13 @@ export class FaceFinder {
     for (const diagonal of [45, 315, 135, 225]) {
       yield this.#look(photo, small, zoom, 1.2 * side, diagonal, turned);
     }
-    yield this.#look(photo, stretch(small), zoom, side, 0, side);
-    if (side >= CLOSE) {
-      yield this.#look(photo, reduce(small, 2), 2 * zoom, side / 2, 0, Math.floor(side / 2));
+    // closer looks at these, too, see what the photo itself does not show
+    const [less, lower] = [wide, high].map((n) => Math.max(1, Math.floor((2 * n) / 3)));
+    const softer = resize(resize(small, less, lower, 2), wide, high, 2);
+    for (const [other, times] of [[stretch(small), 1], [softer, 1], [reduce(small, 2), 2]]) {
+      const pixels = Math.max(1, Math.floor(side / times));
+      const found = await this.#look(other, other, 1, side / times, 0, pixels);
+      yield found.map((face) => back(face, { x: times * zoom, y: 0 }, { x: 0, y: 0 }, photo));
     }
   }
 
