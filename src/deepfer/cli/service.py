@@ -64,7 +64,13 @@ def serve(
         token=token,
         hosts=("*",) if anywhere else names,
     )
-    run_app(app, host=host, port=port, ready=lambda page: _ready(page, open_page, token))
+    run_app(
+        app,
+        host=host,
+        port=port,
+        ready=lambda page: _ready(page, open_page, token),
+        closing=2 * timeout + 1,  # a body may take as long, and then its answer
+    )
 
 
 def live(
