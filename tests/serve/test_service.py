@@ -22,7 +22,6 @@ from deepfer.serve.app import create_app
 from deepfer.serve.batching import BusyError, SharedRecognizer
 from deepfer.serve.limits import Limits
 from deepfer.serve.schema import ExplanationAnswer, ImageAnswer, ModelAnswer
-from pages import running
 
 
 @pytest.fixture(scope="module")
@@ -188,20 +187,6 @@ def test_a_client_that_asks_before_it_sends_too_much(service: str) -> None:
             b"Expect: 100-continue\r\nContent-Type: multipart/form-data; boundary=b\r\n\r\n"
         )
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
-
-
-def test_token(astronaut: Path) -> None:
-    with running("serve", environment={"DEEPFER_TOKEN": "a+b/c="}) as told:
-        address, _, fragment = told.partition("#")
-        assert fragment == "token=a%2Bb%2Fc%3D"
-        files = {"file": ("a.png", astronaut.read_bytes())}
-        refused = httpx.post(f"{address}v1/recognize", files=files)
-        assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == "Bearer"
-        assert httpx.get(f"{address}v1/model", headers={"authorization": "Bearer no"}).is_error
-        right = {"authorization": "Bearer a+b/c="}
-        assert httpx.post(f"{address}v1/recognize", files=files, headers=right).is_success
-        assert httpx.get(f"{address}healthz").is_success
 
 
 def test_clients_share_batches(service: str, astronaut: Path) -> None:

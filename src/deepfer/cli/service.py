@@ -1,6 +1,7 @@
 """``deepfer serve`` and ``deepfer live``: pages of this machine."""
 
 import os
+import re
 import sys
 import time
 import webbrowser
@@ -12,6 +13,7 @@ import typer
 from deepfer.cli.console import answer, tell
 from deepfer.cli.options import MinCertainty, Model, PriorText
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\\s]+")
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")]
 Open = Annotated[
     bool, typer.Option("--open/--no-open", help="Open the page in the browser, on a terminal.")
@@ -34,6 +36,10 @@ def serve(
         Optional[list[str]],
         typer.Option(help="Name under which others reach this machine; repeatable."),
     ] = None,
+    allow_origin: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Whose pages may use it too: https://example.org; repeatable."),
+    ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest request.")] = 32,
     max_megapixels: Annotated[int, typer.Option(min=1, help="Largest picture.")] = 50,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 30,
@@ -54,6 +60,10 @@ def serve(
         raise typer.BadParameter(f"--allow-host {wrong[0]}: give the name without a port")
     if wrong := [n for n in allow_host or [] if "*" in n.removeprefix("*.") and n != "*"]:
         raise typer.BadParameter(f"--allow-host {wrong[0]}: a star only as *, or *.example.org")
+    if wrong := [o for o in allow_origin or [] if o != "*" and not _ORIGIN.fullmatch(o)]:
+        raise typer.BadParameter(
+            f"--allow-origin {wrong[0]}: give it as https://example.org, without a path"
+        )
     names = (*LOOPBACK, f"[{host}]" if ":" in host else host, *(allow_host or []))
     anywhere = host in {"0.0.0.0", "::"} and not allow_host  # noqa: S104 (asked for)
     if host not in LOOPBACK and token is None:
@@ -63,6 +73,7 @@ def serve(
         limits=limits,
         token=token,
         hosts=("*",) if anywhere else names,
+        origins=tuple(allow_origin or ()),
     )
     run_app(
         app,

@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -25,36 +26,36 @@ from deepfer.prior import Prior, read_prior
 from deepfer.report import SCHEMA, to_json
 from deepfer.serve import schema
 from deepfer.serve.batching import BusyError, SharedRecognizer
+from deepfer.serve.guard import Drained, Guarded
 from deepfer.serve.headers import Secured
 from deepfer.serve.limits import Limits
 from deepfer.serve.metrics import Measured, Metrics
 from deepfer.serve.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
+_DRAIN = 8  # so many times the largest body is read of one that is refused
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
-_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            }
-        },
+
+def _form(most: int) -> dict[str, Any]:
+    """Describe the body of a request with up to so many images."""
+    files = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "maxItems": most,
     }
-}
+    form = {"type": "object", "required": ["file"], "properties": {"file": files}}
+    content = {"multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 _Prior = Annotated[
     str | None,
     Query(description="photos, balanced or shares such as happy=0.3,sad=0.2,..."),
 ]
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schema.ErrorAnswer} for status in (400, 401, 408, 413, 415, 422, 503)
+    status: {"model": schema.ErrorAnswer} for status in (400, 401, 403, 408, 413, 415, 422, 503)
 }
 
 
@@ -64,6 +65,7 @@ def create_app(
     limits: Limits,
     token: str | None = None,
     hosts: tuple[str, ...] = LOOPBACK,
+    origins: tuple[str, ...] = (),
 ) -> FastAPI:
     """Return the service.
 
@@ -73,6 +75,8 @@ def create_app(
         token: What clients must send as ``Authorization: Bearer TOKEN``; None for nothing.
         hosts: Names under which the service answers, so that no web page elsewhere can reach it
             under a name of its own; ``("*",)`` for any.
+        origins: Whose web pages may use the service, beside its own, such as
+            ``https://example.org``; ``("*",)`` for any.
     """
     metrics = Metrics()
     shared = SharedRecognizer(
@@ -82,8 +86,10 @@ def create_app(
     metrics.at_work.set_function(lambda: shared.at_work)
 
     async def allowed(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode("latin-1")  # as it was sent
-        if token is not None and not secrets.compare_digest(given, f"Bearer {token}".encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() == "bearer"
+        sent = given.strip(" ").encode("latin-1")  # as it was
+        if token is not None and not (known and secrets.compare_digest(sent, token.encode())):
             raise HTTPException(
                 401, "send the service's token: 'Authorization: Bearer TOKEN'", _ASK_TOKEN
             )
@@ -99,14 +105,23 @@ def create_app(
         docs_url=None,  # their scripts come from elsewhere
         redoc_url=None,
     )
+    app.add_middleware(Guarded, paths=("/v1/",), origins=origins)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization"],
+        )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Secured)
+    app.add_middleware(Drained, most=_DRAIN * limits.max_bytes, seconds=limits.seconds)
     app.add_middleware(Measured, metrics=metrics)
 
     @app.post(
         "/v1/recognize",
         dependencies=[Depends(allowed)],
-        openapi_extra=_FORM,
+        openapi_extra=_form(limits.max_images),
         responses={
             **_ERRORS,
             200: {
@@ -150,7 +165,7 @@ def create_app(
     @app.post(
         "/v1/explain",
         dependencies=[Depends(allowed)],
-        openapi_extra=_FORM,
+        openapi_extra=_form(1),
         responses={**_ERRORS, 200: {"model": schema.ExplanationAnswer}},
     )
     async def explain_face(
@@ -168,6 +183,7 @@ def create_app(
                 work = partial(_explained, recognizer, *images[0], face, target, asked)
                 return _answer(await _in_time(shared.run(work), limits))
 
+    @app.head("/v1/model", dependencies=[Depends(allowed)], include_in_schema=False)
     @app.get(
         "/v1/model",
         dependencies=[Depends(allowed)],
@@ -178,11 +194,13 @@ def create_app(
         info = recognizer.classifier.info
         return _answer({**asdict(info), "default_prior": recognizer.prior})
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def health() -> dict[str, str]:
         """Tell that the service is up."""
         return {"status": "ok"}
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
         """Tell what happened so far, in Prometheus' text format."""
