@@ -42,6 +42,9 @@ def serve(
     ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest request.")] = 32,
     max_megapixels: Annotated[int, typer.Option(min=1, help="Largest picture.")] = 50,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Requests at work or in line; further ones get 503.")
+    ] = 2048,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 30,
     open_page: Open = True,
 ) -> None:
@@ -54,6 +57,8 @@ def serve(
     limits = Limits(
         max_bytes=max_megabytes * 1_000_000,
         max_pixels=max_megapixels * 1_000_000,
+        max_together=max_megapixels * 4_000_000,
+        waiting=max_waiting,
         seconds=timeout,
     )
     if wrong := [n for n in allow_host or [] if ":" in n.strip("[]") and not n.startswith("[")]:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from deepfer.pipeline import Recognizer
 from deepfer.prior import Prior, read_prior
 from deepfer.report import SCHEMA, to_json
 from deepfer.serve import schema
-from deepfer.serve.batching import BusyError, SharedRecognizer
+from deepfer.serve.batching import CORES, BusyError, SharedRecognizer
 from deepfer.serve.guard import Drained, Guarded
 from deepfer.serve.headers import Secured
 from deepfer.serve.limits import Limits
@@ -134,9 +135,16 @@ def create_app(
         """Find faces in one or many images and tell their expressions."""
         asked = asked_prior(prior)
 
-        async def one(name: str, data: bytes) -> dict[str, Any] | InputError:
+        taken = asyncio.Semaphore(CORES)  # of one request; others' pictures come in between
+
+        async def one(name: str, data: bytes, size: int, until: int) -> dict[str, Any] | InputError:
+            if until > limits.max_together:
+                metrics.images.labels("refused").inc()
+                most = f"{limits.max_together:,} pixels together"
+                return InputError(f"{name}: the request has more than {most}; send fewer at once")
             try:
-                prediction = await shared.recognize(data, name, asked)
+                async with taken:
+                    prediction = await shared.recognize(data, name, asked, size=size)
             except InputError as error:
                 metrics.images.labels("unreadable").inc()
                 return error
@@ -145,10 +153,15 @@ def create_app(
                 metrics.faces.labels(str(face.expression)).inc()
             return to_json(prediction)
 
+        async def all_of(images: list[tuple[str, bytes]]) -> list[dict[str, Any] | InputError]:
+            sizes = await shared.sizes([data for _, data in images])
+            until = accumulate(size if size <= limits.max_pixels else 0 for size in sizes)
+            work = (one(*image, *of) for image, *of in zip(images, sizes, until, strict=True))
+            return await asyncio.gather(*work)
+
         async with uploads.images(request) as images:
-            with shared.places(len(images)):
-                work = asyncio.gather(*(one(*image) for image in images))
-                found = await _in_time(work, limits)
+            with shared.place(len(images)):
+                found = await _in_time(all_of(images), limits)
         if len(found) > 1:
             return _answer(
                 [
@@ -179,9 +192,10 @@ def create_app(
         async with uploads.images(request) as images:
             if len(images) != 1:
                 raise HTTPException(400, f"send one image, not {len(images)}")
-            with shared.places(1):
+            with shared.place(1):
+                size = await shared.sizes([images[0][1]])
                 work = partial(_explained, recognizer, *images[0], face, target, asked)
-                return _answer(await _in_time(shared.run(work), limits))
+                return _answer(await _in_time(shared.run(work, *size), limits))
 
     @app.head("/v1/model", dependencies=[Depends(allowed)], include_in_schema=False)
     @app.get(
@@ -214,6 +228,7 @@ def create_app(
 
 
 _ASK_TOKEN = {"WWW-Authenticate": "Bearer"}
+_LATER = {"Retry-After": "1"}
 
 
 async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
@@ -221,7 +236,8 @@ async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
         async with asyncio.timeout(limits.seconds):
             return await work
     except TimeoutError:
-        raise HTTPException(503, f"the answer took more than {limits.seconds:g} s") from None
+        told = f"the answer took more than {limits.seconds:g} s; try again"
+        raise HTTPException(503, told, _LATER) from None
 
 
 def _explained(
@@ -255,8 +271,8 @@ async def _error(request: Request, error: Exception) -> Response:
             problems = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
             return _answer({"error": "; ".join(problems)}, 422)
         case BusyError():
-            busy = {"error": "too many images are waiting; try again"}
-            return _answer(busy, 503, {"Retry-After": "1"})
+            busy = {"error": "too many requests are waiting; try again"}
+            return _answer(busy, 503, _LATER)
         case DeepferError():
             return _answer({"error": str(error)}, 422)
         case _:

@@ -37,12 +37,15 @@ class Uploads:
         kind = request.headers.get("content-type", "").partition(";")[0]
         if kind.strip().lower() != "multipart/form-data":
             raise HTTPException(415, "send images as multipart/form-data, in the field 'file'")
-        body = bytearray()
+        body, parsed = bytearray(), 0
         try:
             await self._read(request, body)
-            yield await self._parsed(request, body)
+            images = await self._parsed(request, body)
+            parsed = len(body)
+            body.clear()  # the images are copies
+            yield images
         finally:
-            self._held -= len(body)
+            self._held -= len(body) + parsed
 
     async def _read(self, request: Request, body: bytearray) -> None:
         limits = self.limits
