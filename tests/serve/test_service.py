@@ -273,7 +273,7 @@ def test_small_pictures_go_first(recognizer: Recognizer) -> None:
 
 
 def test_large_pictures_come_one_at_a_time_and_keep_nobody_waiting(
-    monkeypatch: pytest.MonkeyPatch, recognizer: Recognizer
+    monkeypatch: pytest.MonkeyPatch, recognizer: Recognizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     release = threading.Event()
     at_work: list[str] = []
@@ -303,6 +303,7 @@ def test_large_pictures_come_one_at_a_time_and_keep_nobody_waiting(
     asyncio.run(ask())
     assert at_work.count("honest") == 100
     assert at_work.count("bomb") == 64
+    assert not caplog.records
 
 
 def test_the_pictures_of_a_request_share_a_budget(recognizer: Recognizer) -> None:

@@ -90,8 +90,14 @@ class SharedRecognizer:
         turns = self._large if size > _LARGE else self._small
         await turns.take(size)
         job = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        job.add_done_callback(lambda _: turns.give_back())
-        # threads cannot be stopped: the place is taken until the work ends, though nobody waits
+
+        def ended(job: asyncio.Future[T]) -> None:
+            turns.give_back()
+            if not job.cancelled():
+                job.exception()  # heard of, though perhaps nobody waits any more
+
+        # threads cannot be stopped: the place is taken until the work ends
+        job.add_done_callback(ended)
         return await asyncio.shield(job)
 
     async def recognize(
