@@ -51,8 +51,9 @@ class SharedRecognizer:
         self.at_work = 0
         self._waiting, self._observe = waiting, observe
         self._requests = 0
-        self._small, self._large = Turns(CORES), Turns(1)
-        self._pool = ThreadPoolExecutor(CORES + 1, thread_name_prefix="deepfer")
+        # a thread may keep what it once needed, so the large ones have a thread of their own
+        self._small = Turns(CORES), ThreadPoolExecutor(CORES, thread_name_prefix="deepfer")
+        self._large = Turns(1), ThreadPoolExecutor(1, thread_name_prefix="deepfer-large")
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="deepfer-headers")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="deepfer-network")
         self._line: list[tuple[Prepared, Prior, asyncio.Future[Prediction]]] = []
@@ -87,9 +88,9 @@ class SharedRecognizer:
             work: What to do.
             size: Pixels of the image.
         """
-        turns = self._large if size > _LARGE else self._small
+        turns, pool = self._large if size > _LARGE else self._small
         await turns.take(size)
-        job = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        job = asyncio.get_running_loop().run_in_executor(pool, work)
 
         def ended(job: asyncio.Future[T]) -> None:
             turns.give_back()
