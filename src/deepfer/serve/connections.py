@@ -10,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-FILES = 8192  # open files that a service asks for; others hold the model, the log and so on
+FILES = 16_384  # open files that a service asks for; others hold the model, the log and so on
 _BUSY = b'{"error":"too many connections; try again"}'
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from deepfer.errors import InputError
 from deepfer.serve.connections import Connection, Seldom, open_files
 
-_CONNECTIONS = 2048  # and a quarter of the files at most, for as many may be accepted at once
+_CONNECTIONS = 4096  # and a quarter of the files at most, for as many may be accepted at once
 
 
 def run_app(
