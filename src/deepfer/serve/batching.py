@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,10 @@ from deepfer.types import Prediction
 
 CORES = os.cpu_count() or 1
 _BATCH = 64  # photos
-_LARGE = 16_000_000  # pixels; most phones' photos have 12 million
+_LANES = (4_000_000, CORES), (16_000_000, (CORES + 1) // 2), (math.inf, 1)
+"""Sizes up to so many pixels, and how many of them are prepared at a time. What is small finds a
+thread of its own, whatever the others do; most phones' photos have 12 million pixels."""
+
 
 T = TypeVar("T")
 
@@ -31,8 +35,8 @@ class SharedRecognizer:
     """Recognises photos of many clients: prepared in threads, classified together.
 
     While a batch is classified the next one gathers, so that nobody waits for a batch to fill.
-    Small pictures are prepared before larger ones, as many at a time as there are cores; one large
-    picture at a time is prepared beside them, so that neither time nor memory is theirs alone.
+    Small pictures are prepared before larger ones and beside them, and the largest one at a time,
+    so that neither time nor memory is theirs alone.
 
     Args:
         recognizer: What finds and classifies faces.
@@ -51,9 +55,11 @@ class SharedRecognizer:
         self.at_work = 0
         self._waiting, self._observe = waiting, observe
         self._requests = 0
-        # a thread may keep what it once needed, so the large ones have a thread of their own
-        self._small = Turns(CORES), ThreadPoolExecutor(CORES, thread_name_prefix="deepfer")
-        self._large = Turns(1), ThreadPoolExecutor(1, thread_name_prefix="deepfer-large")
+        # a thread may keep the memory that it once needed: one more reason for lanes
+        self._lanes = [
+            (size, Turns(places), ThreadPoolExecutor(places, thread_name_prefix="deepfer"))
+            for size, places in _LANES
+        ]
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="deepfer-headers")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="deepfer-network")
         self._line: list[tuple[Prepared, Prior, asyncio.Future[Prediction]]] = []
@@ -88,7 +94,7 @@ class SharedRecognizer:
             work: What to do.
             size: Pixels of the image.
         """
-        turns, pool = self._large if size > _LARGE else self._small
+        turns, pool = next((turns, pool) for most, turns, pool in self._lanes if size <= most)
         await turns.take(size)
         job = asyncio.get_running_loop().run_in_executor(pool, work)
 
