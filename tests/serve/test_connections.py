@@ -95,6 +95,24 @@ def test_who_does_not_ask_is_not_waited_for(sent: bytes) -> None:
         assert got.count(b"hello") == sent.count(b"\r\n\r\n")
 
 
+def test_who_has_said_all_gets_its_answer() -> None:
+    release = threading.Event()
+
+    async def wait(request: Request) -> Response:
+        await asyncio.to_thread(release.wait, 20)
+        return PlainTextResponse("done")
+
+    with _served(wait) as (port, server), _connect(port, _HALF_HEAD + b"\r\n") as client:
+        _until(lambda: bool(server.server_state.tasks))
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(20)
+        release.set()
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_who_does_not_take_its_answer_is_not_waited_for() -> None:
     async def much(request: Request) -> Response:
         return Response(b"x" * 30_000_000)
@@ -173,6 +191,15 @@ def test_the_limit_of_open_files_is_raised() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_all_that_logs_is_filtered() -> None:
+    with _served():
+        uvicorns = logging.getLogger("uvicorn").handlers
+        assert uvicorns
+        for handler in (*uvicorns, logging.lastResort):
+            assert handler is not None
+            assert [type(seldom) for seldom in handler.filters] == [Seldom]
 
 
 def test_strangers_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:

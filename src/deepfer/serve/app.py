@@ -201,7 +201,11 @@ def create_app(
     @app.get(
         "/v1/model",
         dependencies=[Depends(allowed)],
-        responses={401: _ERRORS[401], 200: {"model": schema.ModelAnswer}},
+        responses={
+            401: _ERRORS[401],
+            403: _ERRORS[403],
+            200: {"model": schema.ModelAnswer},
+        },
     )
     async def model() -> Response:
         """Tell which model answers, what it was trained on and how good it is."""

@@ -70,9 +70,9 @@ class Connection(H11Protocol):
         self._note()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Let a client that stops in the middle of a body and still listens have its answer."""
+        """Let a client that says no more, perhaps in the middle of a body, have its answer."""
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.more_body:
+        if cycle is None or cycle.response_complete:
             return False
         cycle.more_body, cycle.keep_alive = False, False
         cycle.message_event.set()

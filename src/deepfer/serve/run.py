@@ -70,8 +70,9 @@ def run_app(
             timeout_keep_alive=math.ceil(patience),
             timeout_graceful_shutdown=math.ceil(closing),
         )
-        for name in ("uvicorn.error", "asyncio"):
-            logging.getLogger(name).filters[:] = [Seldom()]
+        handlers = (*logging.getLogger("uvicorn").handlers, logging.lastResort)
+        for handler in filter(None, handlers):  # the second is that of all other loggers
+            handler.filters[:] = [Seldom()]
         service = uvicorn.Server(config)
         server(service)
         ready(f"http://{shown}:{listener.getsockname()[1]}/")
