@@ -4,6 +4,7 @@ import asyncio
 import io
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,10 +20,9 @@ from deepfer.types import Prediction
 
 CORES = os.cpu_count() or 1
 _BATCH = 64  # photos
-_LANES = (4_000_000, CORES), (16_000_000, (CORES + 1) // 2), (math.inf, 1)
-"""Sizes up to so many pixels, and how many of them are prepared at a time. What is small finds a
-thread of its own, whatever the others do; most phones' photos have 12 million pixels."""
-
+_LANES = (4_000_000, CORES, 0), (16_000_000, (CORES + 1) // 2, 5), (math.inf, 1, 5)
+"""Sizes up to so many pixels, how many of them are prepared at a time, and how nicely. What is
+small finds a thread of its own, whatever the others do; most phones' photos have 12 million."""
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ class SharedRecognizer:
         self._requests = 0
         # a thread may keep the memory that it once needed: one more reason for lanes
         self._lanes = [
-            (size, Turns(places), ThreadPoolExecutor(places, thread_name_prefix="deepfer"))
-            for size, places in _LANES
+            (size, Turns(places), ThreadPoolExecutor(places, "deepfer", _be_nice, (niceness,)))
+            for size, places, niceness in _LANES
         ]
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="deepfer-headers")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="deepfer-network")
@@ -148,6 +148,11 @@ class SharedRecognizer:
             for (_, _, answer), prediction in found:
                 if not answer.done():  # a client may have given up
                     answer.set_result(prediction)
+
+
+def _be_nice(niceness: int) -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.nice(niceness)
 
 
 def _size(data: bytes) -> int:
