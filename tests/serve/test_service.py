@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from deepfer.serve.app import create_app
 from deepfer.serve.batching import BusyError, SharedRecognizer
 from deepfer.serve.limits import Limits
 from deepfer.serve.schema import ExplanationAnswer, ImageAnswer, ModelAnswer
-from pages import running
+from deepfer.serve.turns import Turns
 
 
 @pytest.fixture(scope="module")
@@ -190,20 +191,6 @@ def test_a_client_that_asks_before_it_sends_too_much(service: str) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
 
-def test_token(astronaut: Path) -> None:
-    with running("serve", environment={"DEEPFER_TOKEN": "a+b/c="}) as told:
-        address, _, fragment = told.partition("#")
-        assert fragment == "token=a%2Bb%2Fc%3D"
-        files = {"file": ("a.png", astronaut.read_bytes())}
-        refused = httpx.post(f"{address}v1/recognize", files=files)
-        assert refused.status_code == 401
-        assert refused.headers["www-authenticate"] == "Bearer"
-        assert httpx.get(f"{address}v1/model", headers={"authorization": "Bearer no"}).is_error
-        right = {"authorization": "Bearer a+b/c="}
-        assert httpx.post(f"{address}v1/recognize", files=files, headers=right).is_success
-        assert httpx.get(f"{address}healthz").is_success
-
-
 def test_clients_share_batches(service: str, astronaut: Path) -> None:
     data = astronaut.read_bytes()
 
@@ -231,6 +218,7 @@ def test_a_full_line_and_a_slow_answer(astronaut: Path, monkeypatch: pytest.Monk
     slow = TestClient(create_app(recognizer, limits=Limits(seconds=0.2), hosts=("*",)))
     late = slow.post("/v1/recognize", files=files)
     assert (late.status_code, "0.2 s" in late.json()["error"]) == (503, True)
+    assert late.headers["retry-after"] == "1"
 
 
 def test_a_failing_batch_reaches_every_client(recognizer: Recognizer, astronaut: Path) -> None:
@@ -247,13 +235,102 @@ def test_a_failing_batch_reaches_every_client(recognizer: Recognizer, astronaut:
     assert [type(error) for error in asyncio.run(ask())] == [InputError] * 3
 
 
-def test_places_are_taken_all_or_none(recognizer: Recognizer) -> None:
-    shared = SharedRecognizer(recognizer, waiting=3)
-    with shared.places(2):
-        with pytest.raises(BusyError), shared.places(2):
+def test_a_request_takes_one_place_whatever_it_holds(recognizer: Recognizer) -> None:
+    shared = SharedRecognizer(recognizer, waiting=2)
+    with shared.place(64), shared.place(3):
+        assert shared.at_work == 67
+        with pytest.raises(BusyError), shared.place(1):
             pass
-        assert shared.at_work == 2
     assert shared.at_work == 0
+
+
+def test_small_pictures_go_first(recognizer: Recognizer) -> None:
+    done: list[int] = []
+
+    async def ask() -> None:
+        turns = Turns(1)
+
+        async def work(size: int) -> None:
+            await turns.take(size)
+            done.append(size)
+            await asyncio.sleep(0)
+            turns.give_back()
+
+        tasks = [asyncio.create_task(work(size)) for size in (5, 9, 3, 4, 3)]
+        await asyncio.sleep(0)
+        tasks[3].cancel()  # in the line
+        await asyncio.gather(*tasks, return_exceptions=True)
+        first = asyncio.create_task(turns.take(1))
+        second = asyncio.create_task(turns.take(1))
+        await first
+        turns.give_back()
+        second.cancel()  # as its turn has come
+        await asyncio.gather(second, return_exceptions=True)
+        await asyncio.wait_for(turns.take(1), 20)
+
+    asyncio.run(ask())
+    assert done == [5, 3, 3, 9]
+
+
+def test_large_pictures_come_one_at_a_time_and_keep_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, recognizer: Recognizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = threading.Event()
+    at_work: list[str] = []
+
+    def prepare(data: bytes, name: str) -> Any:
+        at_work.append(name)
+        if name == "bomb":
+            release.wait(20)
+        raise InputError(name)
+
+    async def ask() -> None:
+        shared = SharedRecognizer(recognizer, waiting=2)
+        (size,) = await shared.sizes([_png((7070, 7070))])
+        assert size == 7070 * 7070
+        assert await shared.sizes([b"no image"]) == [0]
+        bombs = [asyncio.create_task(shared.recognize(b"", "bomb", size=size)) for _ in range(64)]
+        for _ in range(100):
+            with pytest.raises(InputError):
+                await shared.recognize(b"", "honest", size=100)
+        bombs[0].cancel()  # its client gives up, and its thread works on
+        await asyncio.sleep(0.01)
+        assert at_work.count("bomb") == 1
+        release.set()
+        await asyncio.gather(*bombs, return_exceptions=True)
+
+    monkeypatch.setattr(recognizer, "prepare", prepare)
+    asyncio.run(ask())
+    assert at_work.count("honest") == 100
+    assert at_work.count("bomb") == 64
+    assert not caplog.records
+
+
+def test_the_pictures_of_a_request_share_a_budget(recognizer: Recognizer) -> None:
+    limits = Limits(max_pixels=10_000, max_together=15_000)
+    small = Recognizer(max_pixels=10_000)
+    client = TestClient(create_app(small, limits=limits, hosts=("*",)))
+    sizes = [(100, 100), (200, 200), (70, 70), (50, 50), (1, 1)]
+    images = [("file", (f"{w}.png", _png((w, h)))) for w, h in sizes]
+    answers = client.post("/v1/recognize", files=images).json()
+    errors = [answer.get("error", "") for answer in answers]
+    assert (errors[0], errors[2]) == ("", "")
+    assert "10,000 pixels" in errors[1]  # refused anyway, and so it costs nothing
+    together = "the request has more than 15,000 pixels together; send fewer at once"
+    assert errors[3:] == [f"50.png: {together}", f"1.png: {together}"]
+
+
+def test_a_thousand_requests_wait_for_their_turn(recognizer: Recognizer) -> None:
+    app = create_app(recognizer, limits=Limits(), hosts=("*",))
+
+    async def ask() -> set[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+            files = {"file": ("a.txt", b"no image")}
+            answers = (client.post("/v1/recognize", files=files) for _ in range(1000))
+            return {answer.status_code for answer in await asyncio.gather(*answers)}
+
+    assert asyncio.run(ask()) == {422}
 
 
 def test_a_port_that_is_taken(service: str, deepfer: Any) -> None:

@@ -1,6 +1,7 @@
 """``deepfer serve`` and ``deepfer live``: pages of this machine."""
 
 import os
+import re
 import sys
 import time
 import webbrowser
@@ -12,6 +13,7 @@ import typer
 from deepfer.cli.console import answer, tell
 from deepfer.cli.options import MinCertainty, Model, PriorText
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\\s]+")
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")]
 Open = Annotated[
     bool, typer.Option("--open/--no-open", help="Open the page in the browser, on a terminal.")
@@ -34,8 +36,15 @@ def serve(
         Optional[list[str]],
         typer.Option(help="Name under which others reach this machine; repeatable."),
     ] = None,
+    allow_origin: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Whose pages may use it too: https://example.org; repeatable."),
+    ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest request.")] = 32,
     max_megapixels: Annotated[int, typer.Option(min=1, help="Largest picture.")] = 50,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Requests at work or in line; further ones get 503.")
+    ] = 2048,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request.")] = 30,
     open_page: Open = True,
 ) -> None:
@@ -48,12 +57,18 @@ def serve(
     limits = Limits(
         max_bytes=max_megabytes * 1_000_000,
         max_pixels=max_megapixels * 1_000_000,
+        max_together=max_megapixels * 4_000_000,
+        waiting=max_waiting,
         seconds=timeout,
     )
     if wrong := [n for n in allow_host or [] if ":" in n.strip("[]") and not n.startswith("[")]:
         raise typer.BadParameter(f"--allow-host {wrong[0]}: give the name without a port")
     if wrong := [n for n in allow_host or [] if "*" in n.removeprefix("*.") and n != "*"]:
         raise typer.BadParameter(f"--allow-host {wrong[0]}: a star only as *, or *.example.org")
+    if wrong := [o for o in allow_origin or [] if o != "*" and not _ORIGIN.fullmatch(o)]:
+        raise typer.BadParameter(
+            f"--allow-origin {wrong[0]}: give it as https://example.org, without a path"
+        )
     names = (*LOOPBACK, f"[{host}]" if ":" in host else host, *(allow_host or []))
     anywhere = host in {"0.0.0.0", "::"} and not allow_host  # noqa: S104 (asked for)
     if host not in LOOPBACK and token is None:
@@ -63,8 +78,15 @@ def serve(
         limits=limits,
         token=token,
         hosts=("*",) if anywhere else names,
+        origins=tuple(allow_origin or ()),
     )
-    run_app(app, host=host, port=port, ready=lambda page: _ready(page, open_page, token))
+    run_app(
+        app,
+        host=host,
+        port=port,
+        ready=lambda page: _ready(page, open_page, token),
+        closing=2 * timeout + 1,  # a body may take as long, and then its answer
+    )
 
 
 def live(

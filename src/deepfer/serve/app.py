@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -24,37 +26,37 @@ from deepfer.pipeline import Recognizer
 from deepfer.prior import Prior, read_prior
 from deepfer.report import SCHEMA, to_json
 from deepfer.serve import schema
-from deepfer.serve.batching import BusyError, SharedRecognizer
+from deepfer.serve.batching import CORES, BusyError, SharedRecognizer
+from deepfer.serve.guard import Drained, Guarded
 from deepfer.serve.headers import Secured
 from deepfer.serve.limits import Limits
 from deepfer.serve.metrics import Measured, Metrics
 from deepfer.serve.uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
+_DRAIN = 8  # so many times the largest body is read of one that is refused
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
-_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}}
-                    },
-                }
-            }
-        },
+
+def _form(most: int) -> dict[str, Any]:
+    """Describe the body of a request with up to so many images."""
+    files = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "maxItems": most,
     }
-}
+    form = {"type": "object", "required": ["file"], "properties": {"file": files}}
+    content = {"multipart/form-data": {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 _Prior = Annotated[
     str | None,
     Query(description="photos, balanced or shares such as happy=0.3,sad=0.2,..."),
 ]
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schema.ErrorAnswer} for status in (400, 401, 408, 413, 415, 422, 503)
+    status: {"model": schema.ErrorAnswer} for status in (400, 401, 403, 408, 413, 415, 422, 503)
 }
 
 
@@ -64,6 +66,7 @@ def create_app(
     limits: Limits,
     token: str | None = None,
     hosts: tuple[str, ...] = LOOPBACK,
+    origins: tuple[str, ...] = (),
 ) -> FastAPI:
     """Return the service.
 
@@ -73,6 +76,8 @@ def create_app(
         token: What clients must send as ``Authorization: Bearer TOKEN``; None for nothing.
         hosts: Names under which the service answers, so that no web page elsewhere can reach it
             under a name of its own; ``("*",)`` for any.
+        origins: Whose web pages may use the service, beside its own, such as
+            ``https://example.org``; ``("*",)`` for any.
     """
     metrics = Metrics()
     shared = SharedRecognizer(
@@ -82,8 +87,10 @@ def create_app(
     metrics.at_work.set_function(lambda: shared.at_work)
 
     async def allowed(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode("latin-1")  # as it was sent
-        if token is not None and not secrets.compare_digest(given, f"Bearer {token}".encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() == "bearer"
+        sent = given.strip(" ").encode("latin-1")  # as it was
+        if token is not None and not (known and secrets.compare_digest(sent, token.encode())):
             raise HTTPException(
                 401, "send the service's token: 'Authorization: Bearer TOKEN'", _ASK_TOKEN
             )
@@ -99,14 +106,23 @@ def create_app(
         docs_url=None,  # their scripts come from elsewhere
         redoc_url=None,
     )
+    app.add_middleware(Guarded, paths=("/v1/",), origins=origins)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization"],
+        )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(Secured)
+    app.add_middleware(Drained, most=_DRAIN * limits.max_bytes, seconds=limits.seconds)
     app.add_middleware(Measured, metrics=metrics)
 
     @app.post(
         "/v1/recognize",
         dependencies=[Depends(allowed)],
-        openapi_extra=_FORM,
+        openapi_extra=_form(limits.max_images),
         responses={
             **_ERRORS,
             200: {
@@ -119,9 +135,16 @@ def create_app(
         """Find faces in one or many images and tell their expressions."""
         asked = asked_prior(prior)
 
-        async def one(name: str, data: bytes) -> dict[str, Any] | InputError:
+        taken = asyncio.Semaphore(CORES)  # of one request; others' pictures come in between
+
+        async def one(name: str, data: bytes, size: int, until: int) -> dict[str, Any] | InputError:
+            if until > limits.max_together:
+                metrics.images.labels("refused").inc()
+                most = f"{limits.max_together:,} pixels together"
+                return InputError(f"{name}: the request has more than {most}; send fewer at once")
             try:
-                prediction = await shared.recognize(data, name, asked)
+                async with taken:
+                    prediction = await shared.recognize(data, name, asked, size=size)
             except InputError as error:
                 metrics.images.labels("unreadable").inc()
                 return error
@@ -130,10 +153,15 @@ def create_app(
                 metrics.faces.labels(str(face.expression)).inc()
             return to_json(prediction)
 
+        async def all_of(images: list[tuple[str, bytes]]) -> list[dict[str, Any] | InputError]:
+            sizes = await shared.sizes([data for _, data in images])
+            until = accumulate(size if size <= limits.max_pixels else 0 for size in sizes)
+            work = (one(*image, *of) for image, *of in zip(images, sizes, until, strict=True))
+            return await asyncio.gather(*work)
+
         async with uploads.images(request) as images:
-            with shared.places(len(images)):
-                work = asyncio.gather(*(one(*image) for image in images))
-                found = await _in_time(work, limits)
+            with shared.place(len(images)):
+                found = await _in_time(all_of(images), limits)
         if len(found) > 1:
             return _answer(
                 [
@@ -150,7 +178,7 @@ def create_app(
     @app.post(
         "/v1/explain",
         dependencies=[Depends(allowed)],
-        openapi_extra=_FORM,
+        openapi_extra=_form(1),
         responses={**_ERRORS, 200: {"model": schema.ExplanationAnswer}},
     )
     async def explain_face(
@@ -164,25 +192,33 @@ def create_app(
         async with uploads.images(request) as images:
             if len(images) != 1:
                 raise HTTPException(400, f"send one image, not {len(images)}")
-            with shared.places(1):
+            with shared.place(1):
+                size = await shared.sizes([images[0][1]])
                 work = partial(_explained, recognizer, *images[0], face, target, asked)
-                return _answer(await _in_time(shared.run(work), limits))
+                return _answer(await _in_time(shared.run(work, *size), limits))
 
+    @app.head("/v1/model", dependencies=[Depends(allowed)], include_in_schema=False)
     @app.get(
         "/v1/model",
         dependencies=[Depends(allowed)],
-        responses={401: _ERRORS[401], 200: {"model": schema.ModelAnswer}},
+        responses={
+            401: _ERRORS[401],
+            403: _ERRORS[403],
+            200: {"model": schema.ModelAnswer},
+        },
     )
     async def model() -> Response:
         """Tell which model answers, what it was trained on and how good it is."""
         info = recognizer.classifier.info
         return _answer({**asdict(info), "default_prior": recognizer.prior})
 
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def health() -> dict[str, str]:
         """Tell that the service is up."""
         return {"status": "ok"}
 
+    @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=Response)
     async def prometheus() -> Response:
         """Tell what happened so far, in Prometheus' text format."""
@@ -196,6 +232,7 @@ def create_app(
 
 
 _ASK_TOKEN = {"WWW-Authenticate": "Bearer"}
+_LATER = {"Retry-After": "1"}
 
 
 async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
@@ -203,7 +240,8 @@ async def _in_time(work: Awaitable[Any], limits: Limits) -> Any:
         async with asyncio.timeout(limits.seconds):
             return await work
     except TimeoutError:
-        raise HTTPException(503, f"the answer took more than {limits.seconds:g} s") from None
+        told = f"the answer took more than {limits.seconds:g} s; try again"
+        raise HTTPException(503, told, _LATER) from None
 
 
 def _explained(
@@ -237,8 +275,8 @@ async def _error(request: Request, error: Exception) -> Response:
             problems = (f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
             return _answer({"error": "; ".join(problems)}, 422)
         case BusyError():
-            busy = {"error": "too many images are waiting; try again"}
-            return _answer(busy, 503, {"Retry-After": "1"})
+            busy = {"error": "too many requests are waiting; try again"}
+            return _answer(busy, 503, _LATER)
         case DeepferError():
             return _answer({"error": str(error)}, 422)
         case _:

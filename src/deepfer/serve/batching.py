@@ -1,18 +1,28 @@
 """Requests of several clients share batches of the network."""
 
 import asyncio
+import io
+import math
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
+from PIL import Image as PillowImage
+
 from deepfer.pipeline import Prepared, Recognizer
 from deepfer.prior import Prior
+from deepfer.serve.turns import Turns
 from deepfer.types import Prediction
 
+CORES = os.cpu_count() or 1
 _BATCH = 64  # photos
+_LANES = (4_000_000, CORES, 0), (16_000_000, (CORES + 1) // 2, 5), (math.inf, 1, 5)
+"""Sizes up to so many pixels, how many of them are prepared at a time, and how nicely. What is
+small finds a thread of its own, whatever the others do; most phones' photos have 12 million."""
 
 T = TypeVar("T")
 
@@ -25,10 +35,12 @@ class SharedRecognizer:
     """Recognises photos of many clients: prepared in threads, classified together.
 
     While a batch is classified the next one gathers, so that nobody waits for a batch to fill.
+    Small pictures are prepared before larger ones and beside them, and the largest one at a time,
+    so that neither time nor memory is theirs alone.
 
     Args:
         recognizer: What finds and classifies faces.
-        waiting: Images at work or in line before `BusyError`.
+        waiting: Requests at work or in line before `BusyError`.
         observe: Called with the number of photos of every batch.
     """
 
@@ -42,42 +54,74 @@ class SharedRecognizer:
         self.recognizer = recognizer
         self.at_work = 0
         self._waiting, self._observe = waiting, observe
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="deepfer")
+        self._requests = 0
+        # a thread may keep the memory that it once needed: one more reason for lanes
+        self._lanes = [
+            (size, Turns(places), ThreadPoolExecutor(places, "deepfer", _be_nice, (niceness,)))
+            for size, places, niceness in _LANES
+        ]
+        self._headers = ThreadPoolExecutor(1, thread_name_prefix="deepfer-headers")
         self._network = ThreadPoolExecutor(1, thread_name_prefix="deepfer-network")
         self._line: list[tuple[Prepared, Prior, asyncio.Future[Prediction]]] = []
         self._classifying: asyncio.Task[None] | None = None
 
     @contextmanager
-    def places(self, count: int) -> Iterator[None]:
-        """Take places for so many images, all or none.
+    def place(self, images: int) -> Iterator[None]:
+        """Take a place for a request with so many images.
 
         Raises:
             BusyError: Too many are waiting.
         """
-        if self.at_work + count > self._waiting:
+        if self._requests >= self._waiting:
             raise BusyError
-        self.at_work += count
+        self._requests += 1
+        self.at_work += images
         try:
             yield
         finally:
-            self.at_work -= count
+            self._requests -= 1
+            self.at_work -= images
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do one image's work in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def sizes(self, images: Sequence[bytes]) -> list[int]:
+        """Return the pixels of image files as their headers have it; 0 of what is no image."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._headers, lambda: list(map(_size, images)))
 
-    async def recognize(self, data: bytes, name: str, prior: Prior | None = None) -> Prediction:
+    async def run(self, work: Callable[[], T], size: int) -> T:
+        """Do one image's work in a thread, when its turn has come.
+
+        Args:
+            work: What to do.
+            size: Pixels of the image.
+        """
+        turns, pool = next((turns, pool) for most, turns, pool in self._lanes if size <= most)
+        await turns.take(size)
+        job = asyncio.get_running_loop().run_in_executor(pool, work)
+
+        def ended(job: asyncio.Future[T]) -> None:
+            turns.give_back()
+            if not job.cancelled():
+                job.exception()  # heard of, though perhaps nobody waits any more
+
+        # threads cannot be stopped: the place is taken until the work ends
+        job.add_done_callback(ended)
+        return await asyncio.shield(job)
+
+    async def recognize(
+        self, data: bytes, name: str, prior: Prior | None = None, *, size: int = 0
+    ) -> Prediction:
         """Recognise all faces of one photo.
 
         Args:
             data: The bytes of an image file.
             name: What the result calls it.
             prior: How often each expression is expected; the recogniser's own by default.
+            size: Pixels of the photo, from `sizes`.
 
         Raises:
             InputError: The photo cannot be read.
         """
-        prepared = await self.run(partial(self.recognizer.prepare, data, name))
+        prepared = await self.run(partial(self.recognizer.prepare, data, name), size)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Prediction] = loop.create_future()
         self._line.append((prepared, prior or self.recognizer.classifier.prior, answer))
@@ -104,3 +148,16 @@ class SharedRecognizer:
             for (_, _, answer), prediction in found:
                 if not answer.done():  # a client may have given up
                     answer.set_result(prediction)
+
+
+def _be_nice(niceness: int) -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.nice(niceness)
+
+
+def _size(data: bytes) -> int:
+    try:
+        with PillowImage.open(io.BytesIO(data)) as picture:
+            return picture.width * picture.height
+    except Exception:  # told on decoding
+        return 0

@@ -21,6 +21,7 @@ from deepfer.pipeline import Recognizer
 from deepfer.render import annotate, encode
 from deepfer.report import SCHEMA, face_record
 from deepfer.serve.app import LOOPBACK, STATIC
+from deepfer.serve.guard import Guarded
 from deepfer.serve.headers import Secured
 from deepfer.serve.run import run_app
 from deepfer.types import Prediction
@@ -196,6 +197,7 @@ class LivePage:
             middleware=[
                 Middleware(Secured),
                 Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK)),
+                Middleware(Guarded, paths=("/stream", "/events")),
             ],
         )
         watcher = threading.Thread(target=self._watch, daemon=True)

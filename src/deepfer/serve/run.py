@@ -1,26 +1,20 @@
 """Starting and stopping a service on this machine."""
 
 import errno
+import logging
+import math
 import socket
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from deepfer.errors import InputError
+from deepfer.serve.connections import Connection, Seldom, open_files
 
-
-class _HalfClosed(H11Protocol):
-    """Answers a client that stops sending in the middle of a body and still listens."""
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        cycle = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.more_body:
-            return False
-        cycle.more_body, cycle.keep_alive = False, False
-        cycle.message_event.set()
-        return True
+_CONNECTIONS = 4096  # and a quarter of the files at most, for as many may be accepted at once
 
 
 def run_app(
@@ -30,6 +24,9 @@ def run_app(
     port: int,
     ready: Callable[[str], None],
     server: Callable[[uvicorn.Server], None] = lambda server: None,
+    closing: float = 3.0,
+    patience: float = 15.0,
+    most: int = _CONNECTIONS,
 ) -> None:
     """Answer requests until interrupted.
 
@@ -39,6 +36,9 @@ def run_app(
         port: Port; 0 for a free one.
         ready: Called with the address of the page, once it can be reached.
         server: Called with the server before it starts; setting its ``should_exit`` ends it.
+        closing: Seconds for requests to end after an interrupt; a second one ends at once.
+        patience: Seconds for a client to send a request's head, and to take some of its answer.
+        most: Connections, as far as the limit of open files allows.
 
     Raises:
         InputError: The address cannot be used.
@@ -58,9 +58,21 @@ def run_app(
         # a wildcard is no address to go to
         near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
         shown = f"[{near}]" if family == socket.AF_INET6 else near
+        room = open_files() // 4
         config = uvicorn.Config(
-            app, http=_HalfClosed, ws="none", log_level="warning", timeout_graceful_shutdown=3
+            app,
+            http=partial(  # type: ignore[arg-type]
+                Connection, waiting=OrderedDict(), most=min(most, room), patience=patience
+            ),
+            ws="none",
+            log_level="warning",
+            backlog=min(_CONNECTIONS, room),
+            timeout_keep_alive=math.ceil(patience),
+            timeout_graceful_shutdown=math.ceil(closing),
         )
+        handlers = (*logging.getLogger("uvicorn").handlers, logging.lastResort)
+        for handler in filter(None, handlers):  # the second is that of all other loggers
+            handler.filters[:] = [Seldom()]
         service = uvicorn.Server(config)
         server(service)
         ready(f"http://{shown}:{listener.getsockname()[1]}/")

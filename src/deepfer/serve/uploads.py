@@ -12,7 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 from deepfer.serve.batching import BusyError
 from deepfer.serve.limits import Limits
 
-_DRAIN = 8  # a client that sends too much hears so only if it is let finish, up to so many times
 _SLICE = 65_536  # bytes of a form that are parsed before others get a turn
 
 
@@ -35,30 +34,29 @@ class Uploads:
             HTTPException: 400 malformed, 408 too slow, 413 too large, 415 no multipart form.
             BusyError: The bodies of all clients together are too much.
         """
-        kind = request.headers.get("content-type", "")
-        if not kind.lower().startswith("multipart/form-data"):
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        if kind.strip().lower() != "multipart/form-data":
             raise HTTPException(415, "send images as multipart/form-data, in the field 'file'")
-        body = bytearray()
+        body, parsed = bytearray(), 0
         try:
             await self._read(request, body)
-            yield await self._parsed(request, body)
+            images = await self._parsed(request, body)
+            parsed = len(body)
+            body.clear()  # the images are copies
+            yield images
         finally:
-            self._held -= len(body)
+            self._held -= len(body) + parsed
 
     async def _read(self, request: Request, body: bytearray) -> None:
         limits = self.limits
         too_large = HTTPException(413, f"more than {limits.max_bytes:,} bytes; send less at once")
-        total, declared = 0, int(request.headers.get("content-length", "0"))
-        if declared > limits.max_bytes and "expect" in request.headers:
-            raise too_large  # the client asked before it sends
+        if int(request.headers.get("content-length", "0")) > limits.max_bytes:
+            raise too_large
         try:
             async with asyncio.timeout(limits.seconds):
                 async for chunk in request.stream():
-                    total += len(chunk)
-                    if total > _DRAIN * limits.max_bytes:
+                    if len(body) + len(chunk) > limits.max_bytes:
                         raise too_large
-                    if max(total, declared) > limits.max_bytes:
-                        continue  # read, so that the client listens, and not kept
                     if self._held + len(chunk) > limits.held:
                         raise BusyError
                     self._held += len(chunk)
@@ -67,8 +65,6 @@ class Uploads:
             raise HTTPException(408, f"the body took more than {limits.seconds:g} s") from None
         except ClientDisconnect:
             raise HTTPException(400, "the connection ended before the body did") from None
-        if max(total, declared) > limits.max_bytes:
-            raise too_large
 
     async def _parsed(self, request: Request, body: bytearray) -> list[tuple[str, bytes]]:
         parser = _Parser(
