@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -207,6 +208,30 @@ class TestBadInput:
         done = deepfer("predict", "bomb.png")
         assert done.returncode == 1
         one_line_error(done, "bomb.png", "pixels")
+
+    def test_damaged_tiffs_are_told_in_our_lines_only(self, deepfer: Run, cases: Path) -> None:
+        files = sorted((cases / "images").glob("*.tif"))
+        done = deepfer("predict", "--no-detect", "--json", *files)
+        errors = done.stderr.splitlines()
+        assert errors
+        assert len(errors) + len(done.stdout.splitlines()) == len(files)
+        for line in errors:
+            assert re.fullmatch(
+                r"error: \S+\.tif: (damaged or cut short \(.*\); copy|not an image that can) .*",
+                line,
+            )
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts kilobytes as Linux")
+    @pytest.mark.parametrize("name", ["p1t_7070.png", "rgb_7070.webp"])
+    def test_memory_is_bounded(self, tmp_path: Path, cases: Path, name: str) -> None:
+        code = (
+            "import resource, subprocess, sys;"
+            "subprocess.run([sys.executable, '-m', 'deepfer', 'predict', sys.argv[1]]);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        command = [sys.executable, "-c", code, str(cases / "images" / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert int(done.stdout.splitlines()[-1]) < 300 * 1024
 
     def test_the_rest_is_done(self, deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
         (tmp_path / "bad.jpg").write_bytes(b"")

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from glob import iglob
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import pyarrow.parquet as pq
 from deepfer.classify import model_path
 from deepfer.errors import InputError
 from deepfer.files import write_text
-from deepfer.media import IMAGE_SUFFIXES
+from deepfer.gather import looks_like_picture, matches, walk
+from deepfer.media import is_special
 from deepfer.prior import PHOTOS
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
@@ -175,9 +175,7 @@ def _inputs(source: str) -> Iterator[str]:
     """Yield paths one by one, in an order that does not change."""
     path = Path(source)
     if path.is_dir():
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (str(Path(folder) / n) for n in sorted(files) if _is_input(n))
+        yield from map(str, filter(_is_input, walk(path)))
     elif path.suffix.lower() in {".csv", ".parquet"} and path.is_file():
         listed = _csv_paths if path.suffix.lower() == ".csv" else _parquet_paths
         for number, line in enumerate(listed(path), start=1):
@@ -187,14 +185,16 @@ def _inputs(source: str) -> Iterator[str]:
     elif path.exists():
         yield source
     elif any(c in source for c in "*?["):
-        yield from (p for p in sorted(iglob(source, recursive=True)) if _is_input(Path(p).name))  # noqa: PTH207
+        yield from map(str, filter(_is_input, matches(source)))
     else:
         raise InputError(f"{source}: no such file or folder")
 
 
-def _is_input(name: str) -> bool:
-    suffix = Path(name).suffix.lower()
-    return not name.startswith(".") and suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+def _is_input(path: Path) -> bool:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return not path.name.startswith(".")
+    # what cannot be read becomes a row of the errors
+    return is_special(path) or path.is_dir() or looks_like_picture(path)
 
 
 def _csv_paths(path: Path) -> Iterator[object]:

@@ -69,6 +69,7 @@ def failures(*, debug: bool) -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may hold what the terminal cannot show
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what fails is told in one line
     warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
     try:
         yield
@@ -102,6 +103,7 @@ _EXTRAS = {
     "eval": {"sklearn", "skimage", "scipy", "matplotlib"},
     "tune": {"optuna"},
     "explain": {"captum"},
+    "heic": {"pillow_heif"},
     "video": {"av", "pyarrow"},
     "serve": {"fastapi", "uvicorn", "starlette", "prometheus_client", "python_multipart"},
     "batch": {"ray"},
