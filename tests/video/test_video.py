@@ -24,7 +24,7 @@ from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.types import Face, Image
 from deepfer.video import FrameFaces, analyse
 from deepfer.video.annotated import annotated_copy
-from deepfer.video.frames import Frame, VideoFile
+from deepfer.video.frames import Camera, Frame, VideoFile
 from deepfer.video.rows import row_file
 from deepfer.video.search import search
 from deepfer.video.summary import Summary
@@ -128,6 +128,79 @@ class TestFrames:
         (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
         with VideoFile(tmp_path / "cut.mkv") as video:
             assert 0 < len(list(video.frames())) < 10
+
+    @pytest.mark.parametrize("name", ["10:30 meeting.mp4", "http:/a.mp4", "concat:b|c.mp4"])
+    def test_names_are_never_addresses(
+        self, tmp_path: Path, make_video: Make, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path(name).parent.mkdir(exist_ok=True)
+        make_video("clip.mp4", [0.0, 0.1]).rename(name)
+        for kind in (VideoFile, Camera):
+            with kind(name) as video:
+                assert len(list(video.frames())) == 2
+        with VideoFile(name) as video, annotated_copy(Path("11:00.mp4"), Path(name)) as write:
+            for found in analyse(video, Recognizer()):
+                write(found)
+        assert Path("11:00.mp4").exists()
+
+    @pytest.mark.parametrize("kind", [VideoFile, Camera])
+    def test_a_playlist_reads_no_neighbour(
+        self, tmp_path: Path, make_video: Make, kind: type[VideoFile]
+    ) -> None:
+        clip = make_video("clip.ts", [0.0, 0.1])
+        lists = {
+            "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+            "concat": f"ffconcat version 1.0\nfile '{clip}'\n",
+        }
+        for name, content in lists.items():
+            (tmp_path / f"{name}.mp4").write_text(content)
+            with pytest.raises(InputError, match=r"cannot be opened|not a video"):
+                kind(tmp_path / f"{name}.mp4")
+
+    def test_a_pixel_limit(
+        self, make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clip = make_video()
+        monkeypatch.setattr("deepfer.video.frames.MAX_PIXELS", 320 * 240 - 1)
+        with pytest.raises(InputError, match=r"frames of 320x240 pixels; at most 76,799 are taken"):
+            VideoFile(clip)
+
+    @pytest.mark.parametrize("sound", [False, True])
+    def test_joined_recordings_are_counted_on(
+        self, make_video: Make, tmp_path: Path, sound: bool
+    ) -> None:
+        times = [i / 25 for i in range(12)]
+        one = make_video("one.ts", times, sound=sound).read_bytes()
+        joined = tmp_path / "joined.ts"
+        joined.write_bytes(one * 3)
+        with VideoFile(joined) as video:
+            seen = [frame.time for frame in video.frames()]
+            assert video.joined.startswith(f"{joined}: its times go back at frame 12")
+        np.testing.assert_allclose(seen, [i / 25 for i in range(36)], atol=1e-3)
+        with VideoFile(joined) as video:
+            assert len(list(video.frames(every=0.2))) == 8
+        with VideoFile(joined) as video, annotated_copy(tmp_path / "a.mp4", joined) as write:
+            for found in analyse(video, Recognizer(), every=0.2):
+                write(found)
+        with av.open(str(tmp_path / "a.mp4")) as copy:
+            assert len(list(copy.decode(video=0))) == 8
+            assert len(copy.streams.audio) == sound
+
+    @pytest.mark.parametrize("size", [(1, 1), (64, 1)])
+    def test_one_pixel_wide(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        with av.open(str(tmp_path / "a.mkv"), "w") as file:
+            stream = file.add_stream("ffv1", rate=10)
+            stream.width, stream.height = size
+            stream.pix_fmt = "bgr0"
+            file.mux(stream.encode(av.VideoFrame.from_image(PillowImage.new("RGB", size))))
+            file.mux(stream.encode(None))
+        clip, target = tmp_path / "a.mkv", tmp_path / "b.mp4"
+        with VideoFile(clip) as video, annotated_copy(target, clip) as write:
+            for found in analyse(video, Recognizer()):
+                write(found)
+        with VideoFile(target) as video:
+            assert next(video.frames()).size == tuple(max(2, side) for side in size)
 
 
 def face(x: float, y: float, size: int = 40) -> Face:

@@ -138,6 +138,8 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
             bar.update(task, completed=found.frame.time - request.start, rate=_rate(frames, began))
         if not frames:
             raise InputError(f"{source}: no frame between --start and --end; it is shorter")
+        if video.joined:
+            tell(f"warning: {video.joined}")
         if video.damaged:
             tell(f"warning: {video.damaged}; the rest before it is done")
     if request.summary is not None:

@@ -17,6 +17,16 @@ from numpy.typing import NDArray
 from deepfer.errors import InputError
 from deepfer.types import Image
 
+MAX_PIXELS = 16_800_000
+"""Of a frame: up to 4096x4096. Larger ones are refused before they are decoded."""
+
+_KINDS = (
+    *("3gp", "apng", "asf", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska"),
+    *("mjpeg", "mov", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "ogg", "rm", "wtv", "obu"),
+    *("yuv4mpegpipe", "wav"),
+)
+"""FFmpeg's names of the formats that are read: none of them leads to other files."""
+
 _PATIENCE = 10.0  # seconds that a camera or stream may be silent
 
 
@@ -72,8 +82,10 @@ class VideoFile:
 
     Attributes:
         name: The path as it was given.
+        pixels: Of a frame.
         duration: Seconds, or None where the file does not say.
         frame_rate: Mean frames per second, or None where the file does not say.
+        joined: Where its times went back, and the clock went on, if they did.
         damaged: What ended the frames before the file's end, if anything did.
         hangs: Set where another thread still reads: it must not be closed then.
 
@@ -83,7 +95,7 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        self.damaged, self.hangs = "", False
+        self.joined, self.damaged, self.hangs = "", "", False
         self._container = self._open(self.name)
         streams = self._container.streams.video
         if not streams:
@@ -91,6 +103,16 @@ class VideoFile:
             raise InputError(f"{path}: holds no pictures, only sound; give a video")
         self._stream: VideoStream = streams[0]
         self._stream.thread_type = "AUTO"
+        width, height = self._stream.width, self._stream.height
+        self.pixels = width * height
+        if self.pixels > MAX_PIXELS:
+            self._container.close()
+            raise InputError(
+                f"{path}: frames of {width}x{height} pixels; at most {MAX_PIXELS:,} are taken, so "
+                "make it smaller, to a width of 3840 for instance"
+            )
+        # frames may become larger further on
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         length = self._stream.duration
         base = self._stream.time_base
         total = self._container.duration
@@ -108,7 +130,7 @@ class VideoFile:
         if not Path(name).is_file():
             raise InputError(f"{name}: no such video file")
         try:
-            return av.open(name)
+            return open_file(name)
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{name}: not a video that can be read ({_reason(error)})") from None
 
@@ -139,16 +161,17 @@ class VideoFile:
             InputError: The file holds no frame that can be decoded. One that is damaged further
                 on ends where it is damaged, and `damaged` says so.
         """
-        first: float | None = None
+        clock = _Clock(1 / (self.frame_rate or 25.0))
         due, number = start, -1
         try:
             for decoded in self._decoded():
                 number += 1
-                now = decoded.time
-                if now is None:  # some streams give no times; the rate is the best guess
-                    now = number / (self.frame_rate or 25.0)
-                first = now if first is None else first
-                time = now - first
+                time = clock(decoded.time)
+                if clock.went_back and not self.joined:
+                    self.joined = (
+                        f"{self.name}: its times go back at frame {number}, as in recordings that "
+                        "were joined; they are counted on from there"
+                    )
                 if end is not None and time >= end:
                     return
                 if time + 1e-9 < due:
@@ -163,6 +186,46 @@ class VideoFile:
             self.damaged = f"{self.name}: damaged after frame {number} ({_reason(error)})"
         if number < 0:
             raise InputError(f"{self.name}: holds no frames")
+
+
+class _Clock:
+    """Seconds since the first frame, as the file says, but only ever forward.
+
+    Args:
+        step: Seconds from one frame to the next where the file does not say.
+
+    Attributes:
+        went_back: Whether the file's times did.
+    """
+
+    def __init__(self, step: float) -> None:
+        self.went_back = False
+        self._step, self._shift = step, 0.0
+        self._last: float | None = None
+
+    def __call__(self, told: float | None) -> float:
+        if self._last is None:
+            self._shift, time = -(told or 0.0), 0.0
+        elif told is None:  # the rate is the best guess
+            time = self._last + self._step
+        else:
+            time = told + self._shift
+            if time <= self._last:
+                self.went_back = True
+                time = self._last + self._step
+                self._shift = time - told
+        self._last = time
+        return time
+
+
+def open_file(path: str | Path) -> InputContainer:
+    """Open a video file of this machine, and nothing that its name or content may lead to.
+
+    Raises:
+        FFmpegError, OSError, ValueError: It cannot be opened.
+    """
+    only = {"protocol_whitelist": "file", "format_whitelist": ",".join(_KINDS)}
+    return av.open(f"file:{path}", options=only)
 
 
 class Camera(VideoFile):
@@ -181,8 +244,10 @@ class Camera(VideoFile):
         self._stream.codec_context.thread_count = 1  # more threads would each hold frames back
 
     def _open(self, name: str) -> InputContainer:
-        device, kind = _device(name)
         try:
+            if self.is_file:
+                return open_file(name)
+            device, kind = _device(name)
             return av.open(device, format=kind, timeout=(_PATIENCE, _PATIENCE))
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(
