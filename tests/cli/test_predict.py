@@ -361,7 +361,7 @@ class TestModelFiles:
         onnx.save(model, str(tmp_path / "m.onnx"))
         done = deepfer("predict", astronaut, "--model", "m.onnx")
         assert done.returncode == 1
-        one_line_error(done, "7 outputs but labels")
+        one_line_error(done, "of shape ['n', 7] but labels")
 
 
 def _classifier(model: onnx.ModelProto) -> tuple[onnx.TensorProto, onnx.TensorProto]:

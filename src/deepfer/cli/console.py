@@ -24,9 +24,17 @@ def answer(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def visible(text: str) -> str:
+    r"""Return text whose control characters, which could steer a terminal, are told as ``\x1b``."""
+    return "".join(
+        char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
+        for char in text
+    )
+
+
 def tell(text: str) -> None:
     """Print something about the work."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write("\n".join(map(visible, text.split("\n"))) + "\n")
     sys.stderr.flush()
 
 
