@@ -47,11 +47,11 @@ def expand(path: str) -> tuple[list[tuple[str, str]], list[str]]:
     return found, unread
 
 
-def walk(folder: str | Path) -> Iterator[Path]:
+def walk(folder: str | Path, also: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield the files below a folder, in the order of their names, and folders that are closed.
 
     Hidden ones are left out, folders behind links not entered, and pipes, sockets and devices
-    yielded only where their names are those of pictures.
+    yielded only where their names are those of pictures, or end in a suffix of `also`.
     """
     closed: list[Path] = []
     for parent, folders, files in os.walk(
@@ -60,7 +60,9 @@ def walk(folder: str | Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and (not is_special(path) or _is_named_so(path)):
+            if not name.startswith(".") and (
+                not is_special(path) or _is_named_so(path) or path.suffix.lower() in also
+            ):
                 yield path
     yield from closed
 

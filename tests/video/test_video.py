@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -565,6 +567,35 @@ class TestCommand:
         rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
         assert {row["source"] for row in rows} == {f"{tmp_path}/m\\xfcller.mp4"}
         assert pq.read_table(tmp_path / "r.parquet")["source"][0].as_py() == rows[0]["source"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="this system limits no file's size")
+    @pytest.mark.parametrize("target", ["--csv=r.csv", "--parquet=r.parquet", "--out=c.mp4"])
+    def test_what_cannot_be_written_is_named(
+        self, make_video: Make, tmp_path: Path, target: str
+    ) -> None:
+        make_video()
+        code = (
+            "import resource, sys;"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900));"
+            "from deepfer.cli.app import main; main()"
+        )
+        command = [sys.executable, "-c", code, "video", "clip.mp4", target]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith(f"error: {target.split('=')[1]}: ")
+        assert "File too large" in done.stderr
+        assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+    def test_leftovers_of_killed_runs_are_swept(
+        self, deepfer: Run, make_video: Make, tmp_path: Path
+    ) -> None:
+        make_video(times=[0.0])
+        (tmp_path / ".r.csv.partial-99999999").touch()
+        (tmp_path / ".other.csv.partial-99999999").touch()
+        assert deepfer("video", "clip.mp4", "--csv", "r.csv").returncode == 0
+        names = {p.name for p in tmp_path.iterdir()}
+        assert names == {"clip.mp4", "r.csv", ".other.csv.partial-99999999"}
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from deepfer.classify import model_path
 from deepfer.errors import InputError
-from deepfer.files import write_text
+from deepfer.files import sweep, write_text
 from deepfer.gather import looks_like_picture, matches, walk
 from deepfer.media import is_special
 from deepfer.prior import PHOTOS
@@ -124,6 +124,8 @@ def plan(source: str, folder: Path, options: Options) -> Job:
             f"{folder}: holds a job with other inputs or options; give the same ones to go on, "
             "or name another folder"
         )
+    for part in (folder, folder / "faces", folder / "errors"):
+        sweep(part)
     return Job(folder, options, content["partitions"], content["inputs"])
 
 
@@ -175,7 +177,7 @@ def _inputs(source: str) -> Iterator[str]:
     """Yield paths one by one, in an order that does not change."""
     path = Path(source)
     if path.is_dir():
-        yield from map(str, filter(_is_input, walk(path)))
+        yield from map(str, filter(_is_input, walk(path, VIDEO_SUFFIXES)))
     elif path.suffix.lower() in {".csv", ".parquet"} and path.is_file():
         listed = _csv_paths if path.suffix.lower() == ".csv" else _parquet_paths
         for number, line in enumerate(listed(path), start=1):
@@ -213,14 +215,14 @@ def _parquet_paths(path: Path) -> Iterator[object]:
             column = _column(file.schema_arrow.names, path)
             for batch in file.iter_batches(columns=[column]):
                 yield from batch.column(0).to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({error}); write it anew") from None
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise _damaged(path) from None
 
 

@@ -1,5 +1,6 @@
 """What goes where: the answer to stdout, everything else to stderr."""
 
+import errno
 import os
 import sys
 import warnings
@@ -102,8 +103,14 @@ def failures(*, debug: bool) -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that may not be written
         if debug:
             raise
-        tell(f"error: {error.filename or 'file'}: {error.strerror or error}")
+        tell(f"error: {error.filename or 'file'}: {_in_words(error)}")
         sys.exit(1)
+
+
+def _in_words(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "the disk is full; make room and give the same command again"
+    return error.strerror or str(error)
 
 
 _EXTRAS = {

@@ -95,7 +95,8 @@ class AnnotatedCopies:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(target, encode(picture, target.suffix))
         except OSError as error:
-            raise InputError(f"--out {target}: cannot be written ({error})") from None
+            reason = error.strerror or str(error)
+            raise InputError(f"--out {target}: cannot be written ({reason})") from None
 
 
 def _shrunk(prediction: Prediction, photo: Photo) -> Prediction:
