@@ -66,10 +66,15 @@ class Classifier:
     def __init__(self, model: str | Path | None = None, prior: PriorLike = PHOTOS) -> None:
         self.path = path = model_path(model)
         self._session = open_session(path, trusted=path.parent == _WEIGHTS)
-        self.info = ModelInfo.from_metadata(
-            self._session.get_modelmeta().custom_metadata_map, str(path)
-        )
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            names = [one.name for one in (*inputs, *outputs)]
+        except UnicodeDecodeError as error:
+            raise ModelFileError(
+                f"{path}: damaged, its texts are not UTF-8 ({error.reason}); export the model again"
+            ) from None
+        self.info = ModelInfo.from_metadata(metadata, str(path))
         if (
             len(inputs) != 1
             or not outputs
@@ -81,7 +86,7 @@ class Classifier:
             )
         self._input = inputs[0]
         self._logits = outputs[0].name
-        self._theta = next((o.name for o in outputs if o.name == "theta"), None)
+        self._theta = "theta" if "theta" in names[1:] else None
         self.prior = read_prior(prior, self.info)
         spec, labels = self.info.input, self.info.labels
         if list(outputs[0].shape[1:]) != [len(labels)] or len(set(labels)) != len(labels):

@@ -6,9 +6,11 @@ result in strips.
 
 import ctypes
 import io
+import logging
 import math
 import os
 import stat
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -199,6 +201,13 @@ def _with_heif() -> tuple[str, ...]:
         raise MissingExtraError("heic") from None
     pillow_heif.register_heif_opener(thumbnails=False)
     return (*FORMATS, "HEIF")  # AVIF may say that it is of the same family
+
+
+def quiet() -> None:
+    """Keep Pillow from writing about damaged pictures to stderr; what fails is told in one line."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def source_name(source: Source) -> str:

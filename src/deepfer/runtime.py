@@ -45,7 +45,12 @@ def open_session(path: Path, *, trusted: bool = True) -> ort.InferenceSession:
         _bound_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            path,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # prints banners
+        )
     except Exception as error:  # onnxruntime's error classes have no public common base
         size = path.stat().st_size
         raise ModelFileError(

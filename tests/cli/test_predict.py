@@ -209,8 +209,20 @@ class TestBadInput:
         assert done.returncode == 1
         one_line_error(done, "bomb.png", "pixels")
 
-    def test_damaged_tiffs_are_told_in_our_lines_only(self, deepfer: Run, cases: Path) -> None:
+    def test_damaged_tiffs_are_told_in_our_lines_only(
+        self, deepfer: Run, cases: Path, tmp_path: Path
+    ) -> None:
         files = sorted((cases / "images").glob("*.tif"))
+        odd = tmp_path / "samples.tif"  # which Pillow tells its log
+        PillowImage.new("RGB", (8, 8)).save(odd)
+        whole = odd.read_bytes()
+        odd.write_bytes(
+            whole.replace(
+                b"\x15\x01\x03\x00\x01\x00\x00\x00\x03", b"\x15\x01\x03\x00\x01\x00\x00\x00\x63"
+            )
+        )
+        assert odd.read_bytes() != whole
+        files.append(odd)
         done = deepfer("predict", "--no-detect", "--json", *files)
         errors = done.stderr.splitlines()
         assert errors

@@ -107,6 +107,19 @@ def test_metadata(write: Write, metadata: dict[str, Any] | str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_texts_that_are_no_text(write: Write, deepfer: Run, tmp_path: Path) -> None:
+    path = write(metadata={"name": "a name to damage"})
+    path.write_bytes(path.read_bytes().replace(b"a name to", b"a \xff\xfeme to"))
+    done = deepfer("info", path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {path}: damaged, its texts are not UTF-8")
+    path.write_bytes(write().read_bytes().replace(b"MatMul", b"Mat\xff\xfel"))
+    done = deepfer("info", path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
 FOREVER = make_graph(
     [make_node("Identity", ["going"], ["on"]), make_node("Identity", ["before"], ["after"])],
     "body",

@@ -160,6 +160,24 @@ class TestFrames:
             with pytest.raises(InputError, match=r"cannot be opened|not a video"):
                 kind(tmp_path / f"{name}.mp4")
 
+    def test_a_kind_that_nobody_knows(self, make_video: Make, tmp_path: Path) -> None:
+        odd = tmp_path / "odd.mkv"
+        odd.write_bytes(
+            make_video("clip.mkv").read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_NONE4/ISO/AVC")
+        )
+        with pytest.raises(InputError, match=r"odd\.mkv: its pictures are of an unknown kind"):
+            VideoFile(odd)
+
+    def test_a_frame_that_cannot_be_shown(self) -> None:
+        class Odd:
+            width = height = 16
+
+            def reformat(self, *_: object, **__: object) -> None:
+                raise av.error.OSError(95, "Operation not supported", "")
+
+        with pytest.raises(InputError, match=r"frame 7 cannot be shown \(Operation not supported"):
+            assert Frame(7, 0.0, Odd(), 0).rgb.size  # type: ignore[arg-type]
+
     def test_a_pixel_limit(
         self, make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from deepfer.batch.plan import VIDEO_SUFFIXES, Job
 from deepfer.errors import InputError
 from deepfer.files import printable, replacing
-from deepfer.media import is_special
+from deepfer.media import is_special, quiet
 from deepfer.pipeline import Recognizer
 from deepfer.report import face_row
 from deepfer.types import Prediction
@@ -29,6 +29,7 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
+        quiet()
         self.job = job
         options = job.options
         self._recognizer = Recognizer(

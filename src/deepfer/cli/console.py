@@ -3,7 +3,6 @@
 import errno
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -11,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar
 
-from PIL import Image as PillowImage
-
 from deepfer.errors import DeepferError, InputError, MissingExtraError
+from deepfer.media import quiet
 
 PARTIAL, INTERRUPTED = 3, 130
 
@@ -78,8 +76,7 @@ def failures(*, debug: bool) -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may hold what the terminal cannot show
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # what fails is told in one line
-    warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
+    quiet()
     try:
         yield
         sys.stdout.flush()

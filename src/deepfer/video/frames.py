@@ -55,20 +55,27 @@ class Frame:
     @cached_property
     def rgb(self) -> Image:
         """uint8 (H, W, 3), upright."""
-        return self._upright(self.decoded.to_ndarray(format="rgb24"))
+        return self._upright(self._converted(self.decoded.width, self.decoded.height, "rgb24"))
 
     @cached_property
     def gray(self) -> Image:
         """uint8 (H, W), upright, full range."""
-        return self._upright(self.decoded.to_ndarray(format="gray"))
+        return self._upright(self._converted(self.decoded.width, self.decoded.height, "gray"))
 
     def small(self, long_side: int) -> Image:
         """Return uint8 (h, w, 3), upright, shrunk so that its long side is at most `long_side`."""
         width, height = self.decoded.width, self.decoded.height
         ratio = min(1.0, long_side / max(width, height))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        shrunk = self.decoded.reformat(*size, format="rgb24")
-        return self._upright(shrunk.to_ndarray())
+        return self._upright(self._converted(*size, "rgb24"))
+
+    def _converted(self, width: int, height: int, form: str) -> NDArray[Any]:
+        try:
+            return self.decoded.reformat(width, height, format=form).to_ndarray()
+        except (FFmpegError, ValueError) as error:  # damaged files claim impossible colours
+            raise InputError(
+                f"frame {self.number} cannot be shown ({_reason(error)}); convert the video to MP4"
+            ) from None
 
     def _upright(self, pixels: NDArray[Any]) -> Image:
         return np.ascontiguousarray(np.rot90(pixels, self.turns), dtype=np.uint8)
@@ -102,6 +109,9 @@ class VideoFile:
             self._container.close()
             raise InputError(f"{path}: holds no pictures, only sound; give a video")
         self._stream: VideoStream = streams[0]
+        if not getattr(self._stream, "codec_context", None):
+            self._container.close()
+            raise InputError(f"{path}: its pictures are of an unknown kind; give an MP4 or WebM")
         self._stream.thread_type = "AUTO"
         width, height = self._stream.width, self._stream.height
         self.pixels = width * height
@@ -163,8 +173,13 @@ class VideoFile:
         """
         clock = _Clock(1 / (self.frame_rate or 25.0))
         due, number = start, -1
+        looks: set[tuple[object, ...]] = set()
         try:
             for decoded in self._decoded():
+                look = _look(decoded)
+                if look not in looks:  # one that cannot be shown ends the video like other damage
+                    decoded.reformat(16, 16, format="rgb24")
+                    looks.add(look)
                 number += 1
                 time = clock(decoded.time)
                 if clock.went_back and not self.joined:
@@ -186,6 +201,11 @@ class VideoFile:
             self.damaged = f"{self.name}: damaged after frame {number} ({_reason(error)})"
         if number < 0:
             raise InputError(f"{self.name}: holds no frames")
+
+
+def _look(frame: av.VideoFrame) -> tuple[object, ...]:
+    kind = frame.format.name, frame.width, frame.height
+    return *kind, frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries
 
 
 class _Clock:
