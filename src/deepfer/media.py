@@ -36,10 +36,10 @@ IMAGE_SUFFIXES = frozenset(
     | {".avif", ".heic", ".heif", ".j2k", ".jp2", ".mpo", ".pcx", ".qoi", ".sgi", ".tga"}
 )
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-_DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 12, "WEBP": 16.3}
+_DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 8.5, "WEBP": 16.3}
 """Bytes per pixel that decoders need, measured, where that is more than the picture itself."""
 
-_WHOLE = 25_000_000  # pixels; larger pictures are looked at at a fraction of their size
+_WHOLE = 18_000_000  # pixels; larger pictures are looked at at a fraction of their size
 _ALLOW = "change its permissions"
 _STRIP = 1 << 18  # pixels that are converted at once
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -118,7 +118,7 @@ def decode_photo(
         name: What error messages call it; the path by default.
         long_side: JPEG files with a long side of at least 2, 4 or 8 times as many pixels are
             decoded at a half, a quarter or an eighth of their size, which is much faster; from 1.
-            None to decode all of them whole. Pictures of more than 25 million pixels come at a
+            None to decode all of them whole. Pictures of more than 18 million pixels come at a
             fraction of their size in any case.
         max_pixels: Larger pictures are refused before they are decoded.
         reserve: Called with the bytes that decoding needs and the pixels that it will give,
@@ -234,7 +234,7 @@ def _decode(
     if width * height > max_pixels:
         raise PillowImage.DecompressionBombError
     kind, whole = picture.format or "", picture.size
-    fraction = max(1, math.ceil(math.sqrt(width * height / _WHOLE)))
+    fraction = finest(width, height)
     if kind in {"JPEG", "MPO"} and fraction > 1:
         fraction = min(8, 1 << (fraction - 1).bit_length())  # what the decoder can do by itself
     if long_side is not None and long_side * fraction < max(width, height):
@@ -243,7 +243,7 @@ def _decode(
     if kind in {"JPEG", "MPO"} and fraction > 1:
         picture.draft(None, (max(1, width // fraction), max(1, height // fraction)))
         drafted = round(max(width, height) / max(picture.size))
-    left = math.ceil(math.sqrt(picture.width * picture.height / _WHOLE))
+    left = finest(*picture.size)
     size = -(-picture.width // left), -(-picture.height // left)
     needed = _needed(picture, whole, size)
     if needed > BUDGET:
@@ -277,6 +277,11 @@ def _silence_libtiff() -> None:
             libtiff.TIFFSetWarningHandler(None)
 
 
+def finest(width: int, height: int) -> int:
+    """Return the divisor at which a photo of a size is decoded at best."""
+    return max(1, math.ceil(math.sqrt(width * height / _WHOLE)))
+
+
 def _needed(picture: PillowImage.Image, whole: tuple[int, int], size: tuple[int, int]) -> int:
     """Return the bytes that decoding a picture and converting it to `size` takes at most."""
     pixels = picture.width * picture.height
@@ -288,7 +293,7 @@ def _needed(picture: PillowImage.Image, whole: tuple[int, int], size: tuple[int,
         decoding = max(stored, round(pixels * _DECODING[picture.format]))
     if picture.info.get("progressive"):  # its parts are gathered whole, whatever the fraction
         shares = [across * down for _, across, down, _ in getattr(picture, "layer", [])] or [1] * 4
-        decoding += round(2 * whole[0] * whole[1] * sum(shares) / max(shares))
+        decoding += round(2.4 * whole[0] * whole[1] * sum(shares) / max(shares))
     return max(decoding, stored + size[0] * size[1] * (1 if _is_gray(picture) else 3))
 
 

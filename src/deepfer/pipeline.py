@@ -21,7 +21,7 @@ from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
 from deepfer.find import QUICK, FaceFinder
 from deepfer.labels import Expression
-from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, rereadable, source_name
+from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, finest, rereadable, source_name
 from deepfer.memory import Lease, lease
 from deepfer.preprocess import to_pixels
 from deepfer.prior import PHOTOS, Prior, PriorLike
@@ -71,8 +71,8 @@ class _Decoder:
         """Return the photo with a long side of at least so many pixels, if it has them."""
         last, self._last = self._last, None
         tile = _TILE if long_side is None or long_side > 2 * QUICK else QUICK
-        if last is not None and last.divisor == 1:
-            self._reserve(0, last.width * last.height, tile)
+        if last is not None and last.divisor <= finest(last.width, last.height):
+            self._reserve(0, last.pixels.shape[0] * last.pixels.shape[1], tile)
             self._last = last
             return last
         last = None
