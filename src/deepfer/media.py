@@ -250,7 +250,7 @@ def _decode(
         raise InputError(
             f"{width}x{height} pixels of this kind ({kind} {picture.mode}) need "
             f"{needed / 1e6:.0f} MB, and {BUDGET / 1e6:.0f} are for pictures; make it smaller, or "
-            "save it as JPEG"
+            "save it as JPEG, not progressive"
         )
     if reserve is not None:
         reserve(needed, size[0] * size[1])
