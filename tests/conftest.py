@@ -23,6 +23,12 @@ def astronaut() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Files that broke something once."""
+    return ROOT / "tests" / "cases"
+
+
+@pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder with the research data sets; tests that need it skip without it."""
     root = os.environ.get("DEEPFER_DATA")

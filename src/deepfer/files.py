@@ -1,11 +1,14 @@
 """Writing files so that a kill leaves the old one or the new one, never half of one."""
 
 import csv
+import errno
 import io
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 
@@ -17,17 +20,44 @@ def replacing(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.filename == str(partial):  # nobody asked for a file of that name
+        # nobody asked for a file of that name, and a full disk names none
+        if error.filename in {None, str(partial)}:
+            error.strerror = error.strerror or str(error)
+            error.errno = error.errno or errno.EIO  # a name is told only beside a number
             error.filename = str(path)
         raise
     finally:
         partial.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Delete the temporary files that a kill left in a folder."""
-    for partial in folder.glob(".*.partial-*"):
-        partial.unlink(missing_ok=True)
+def sweep(folder: Path, name: str = "*") -> None:
+    """Delete the temporary files that a kill left in a folder, not those of running programs.
+
+    Args:
+        folder: Where they are, if it exists.
+        name: The file that they were to become; any by default.
+    """
+    wanted = "*" if name == "*" else escape(name)
+    for partial in folder.glob(f".{wanted}.partial-*"):
+        writer = partial.name.rpartition("-")[2]
+        if writer.isdecimal() and not _is_running(int(writer)):
+            with suppress(OSError):  # what cannot be deleted harms nobody
+                partial.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Whether another process of this machine has a number."""
+    if process == os.getpid():  # a number may be used again, as in containers
+        return False
+    if sys.platform == "win32":  # where asking would end it; what is open cannot be deleted there
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def printable(name: str) -> str:

@@ -1,8 +1,20 @@
-"""Photos to pixels: the only place where image files are decoded for recognition."""
+"""Photos to pixels: the only place where image files are decoded for recognition.
 
+Memory is bounded: what a file needs is told from its header, and pixels go from the decoder to the
+result in strips.
+"""
+
+import ctypes
 import io
+import logging
+import math
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from glob import glob
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,21 +22,26 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from deepfer.errors import InputError
+from deepfer.errors import InputError, MissingExtraError
+from deepfer.memory import BUDGET
 from deepfer.types import Image
 
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "PPM", "TIFF"),
+    *("AVIF", "JPEG2000", "QOI", "PCX", "SGI"),
+)  # others run programs, hide sizes, or are told by nothing that is in the file
+_NAMED = {".tga": "TGA"}  # has no mark of its own, so its name must tell it
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+    | {".avif", ".heic", ".heif", ".j2k", ".jp2", ".mpo", ".pcx", ".qoi", ".sgi", ".tga"}
 )
-_FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "PPM",
-    "TIFF",
-)  # others run programs, or hide sizes
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 8.5, "WEBP": 16.3}
+"""Bytes per pixel that decoders need, measured, where that is more than the picture itself."""
+
+_WHOLE = 18_000_000  # pixels; larger pictures are looked at at a fraction of their size
+_ALLOW = "change its permissions"
+_STRIP = 1 << 18  # pixels that are converted at once
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNS = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -50,8 +67,9 @@ class Photo:
         pixels: uint8 (h, w) gray or (h, w, 3) RGB, upright.
         width: Pixels of the whole photo, upright.
         height: Pixels of the whole photo, upright.
-        divisor: 1, 2, 4 or 8: pixel x of `pixels` covers about divisor * x to divisor * (x + 1);
-            in a turned photo whose sides are no multiples, up to divisor - 1 pixels beside that.
+        divisor: From 1, a whole number: pixel x of `pixels` covers about divisor * x to
+            divisor * (x + 1); in a turned photo whose sides are no multiples, up to divisor - 1
+            pixels beside that.
     """
 
     pixels: Image
@@ -75,12 +93,22 @@ def rereadable(source: Source) -> Source:
     return source
 
 
+def is_special(path: str | Path) -> bool:
+    """Whether a path is a pipe, a socket or a device, whose reading may never end."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):  # told on reading
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def decode_photo(
     source: Source,
     name: str | None = None,
     *,
     long_side: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    reserve: Callable[[int, int], None] | None = None,
 ) -> Photo:
     """Decode one photo.
 
@@ -90,16 +118,20 @@ def decode_photo(
         name: What error messages call it; the path by default.
         long_side: JPEG files with a long side of at least 2, 4 or 8 times as many pixels are
             decoded at a half, a quarter or an eighth of their size, which is much faster; from 1.
-            None to decode all of them whole.
+            None to decode all of them whole. Pictures of more than 18 million pixels come at a
+            fraction of their size in any case.
         max_pixels: Larger pictures are refused before they are decoded.
+        reserve: Called with the bytes that decoding needs and the pixels that it will give,
+            before it begins.
 
     Returns:
         Pixels turned upright as the EXIF data says. Transparent parts become white; 16-bit
         values are scaled to 8 bits; of animations, the first frame.
 
     Raises:
-        InputError: The file is missing, empty, no image, cut short or too large, or its values
-            are of more than 16 bits.
+        InputError: The file is missing, empty, no image, cut short or too large, would need more
+            memory than there is for pictures, or its values are of more than 16 bits.
+        MissingExtraError: It is a HEIC picture, and what reads these is not installed.
     """
     if not isinstance(source, str | Path | bytes | PillowImage.Image | np.ndarray):
         raise InputError(
@@ -111,16 +143,17 @@ def decode_photo(
     name = name or source_name(source)
     try:
         if isinstance(source, PillowImage.Image):  # the caller's, and so never reduced
-            return _decode(source, None, max_pixels)
-        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
-        with PillowImage.open(file, formats=_FORMATS) as picture:
-            return _decode(picture, long_side, max_pixels)
+            return _decode(source, None, max_pixels, reserve)
+        with open_picture(source) as picture:
+            return _decode(picture, long_side, max_pixels, reserve)
     except FileNotFoundError:
         raise InputError(f"{name}: no such file") from None
     except IsADirectoryError:
+        if not os.access(name, os.R_OK | os.X_OK):
+            raise InputError(f"{name}: a folder that may not be read; {_ALLOW}") from None
         raise InputError(f"{name}: is a folder, not an image") from None
     except PermissionError:
-        raise InputError(f"{name}: may not be read; change its permissions") from None
+        raise InputError(f"{name}: may not be read; {_ALLOW}") from None
     except PillowImage.DecompressionBombError:
         raise InputError(f"{name}: more than {max_pixels:,} pixels; make it smaller") from None
     except UnidentifiedImageError:
@@ -129,56 +162,57 @@ def decode_photo(
         raise InputError(f"{name}: {found}; give a JPEG, PNG, WebP, TIFF, BMP or GIF") from None
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
+    except MissingExtraError as error:
+        raise InputError(f"{name}: a HEIC picture; {error}") from None
     except Exception as error:  # damaged files make Pillow raise almost anything
-        raise InputError(f"{name}: damaged or cut short ({error}); copy it again") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{name}: damaged or cut short ({reason}); copy it again") from None
+
+
+def open_picture(source: str | Path | bytes) -> PillowImage.Image:
+    """Open an image file of a kind that is read, without decoding it.
+
+    Raises:
+        InputError: The path is a pipe or a device.
+        MissingExtraError: It is a HEIC picture, and what reads these is not installed.
+        OSError: As Pillow raises it, with others, where it is no image.
+    """
+    if isinstance(source, bytes):
+        start, named = source[:12], None
+    else:
+        path = Path(source)
+        if is_special(path):
+            raise InputError("a pipe or a device, not a file; give `-` and pipe it in")
+        with path.open("rb") as file:
+            start = file.read(12)
+        named = _NAMED.get(path.suffix.lower())
+    formats: tuple[str, ...] = FORMATS if named is None else (*FORMATS, named)
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF:
+        formats = _with_heif()
+    return PillowImage.open(
+        io.BytesIO(source) if isinstance(source, bytes) else source, "r", formats
+    )
+
+
+def _with_heif() -> tuple[str, ...]:
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise MissingExtraError("heic") from None
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return (*FORMATS, "HEIF")  # AVIF may say that it is of the same family
+
+
+def quiet() -> None:
+    """Keep Pillow from writing about damaged pictures to stderr; what fails is told in one line."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def source_name(source: Source) -> str:
     """Return what a result calls its picture: the path as given, or ``-`` without one."""
     return str(source) if isinstance(source, str | Path) else "-"
-
-
-def expand(path: str) -> list[tuple[str, str]]:
-    """List the image files that a file, folder (recursive) or glob pattern stands for.
-
-    A file is taken whatever its name; from folders and patterns only image files are taken,
-    sorted, hidden ones left out. ``-`` is taken as it is.
-
-    Returns:
-        Paths, each with a relative name for a copy: the path below the folder, or the file's
-        name.
-
-    Raises:
-        InputError: A folder or pattern holds no images, or the path is empty.
-    """
-    if not path:
-        raise InputError("'': an empty path; give a file, a folder, a pattern or -")
-    if _is_dir(path):
-        photos = sorted(p for p in Path(path).rglob("*") if _is_photo(p, below=Path(path)))
-        found = [(str(p), p.relative_to(path).as_posix()) for p in photos]
-    elif any(c in path for c in "*?[") and not Path(path).exists():
-        matches = map(Path, glob(path, recursive=True))  # noqa: PTH207 (may be absolute)
-        found = [(str(p), p.name) for p in sorted(matches) if _is_photo(p)]
-    else:
-        return [(path, "stdin" if path == "-" else Path(path).name)]
-    if not found:
-        raise InputError(f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
-    return found
-
-
-def _is_dir(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except OSError:  # a name too long, a folder above that may not be entered: told on reading
-        return False
-
-
-def _is_photo(path: Path, below: Path | None = None) -> bool:
-    parts = path.relative_to(below).parts if below else path.parts[-1:]
-    hidden = any(part.startswith(".") for part in parts)
-    if path.suffix.lower() not in IMAGE_SUFFIXES or hidden:
-        return False
-    return path.is_file() or (path.is_symlink() and not path.exists())  # told on reading
 
 
 def _checked_array(pixels: Image) -> Image:
@@ -190,39 +224,153 @@ def _checked_array(pixels: Image) -> Image:
     return pixels
 
 
-def _decode(picture: PillowImage.Image, long_side: int | None, max_pixels: int) -> Photo:
+def _decode(
+    picture: PillowImage.Image,
+    long_side: int | None,
+    max_pixels: int,
+    reserve: Callable[[int, int], None] | None,
+) -> Photo:
     width, height = picture.size
     if width * height > max_pixels:
         raise PillowImage.DecompressionBombError
-    if long_side is not None and (fraction := max(width, height) // long_side) > 1:
+    kind, whole = picture.format or "", picture.size
+    fraction = finest(width, height)
+    if kind in {"JPEG", "MPO"} and fraction > 1:
+        fraction = min(8, 1 << (fraction - 1).bit_length())  # what the decoder can do by itself
+    if long_side is not None and long_side * fraction < max(width, height):
+        fraction = max(fraction, max(width, height) // long_side)
+    drafted = 1
+    if kind in {"JPEG", "MPO"} and fraction > 1:
         picture.draft(None, (max(1, width // fraction), max(1, height // fraction)))
-    divisor = round(max(width, height) / max(picture.size))
+        drafted = round(max(width, height) / max(picture.size))
+    left = finest(*picture.size)
+    size = -(-picture.width // left), -(-picture.height // left)
+    needed = _needed(picture, whole, size)
+    if needed > BUDGET:
+        raise InputError(
+            f"{width}x{height} pixels of this kind ({kind} {picture.mode}) need "
+            f"{needed / 1e6:.0f} MB, and {BUDGET / 1e6:.0f} are for pictures; make it smaller, or "
+            "save it as JPEG, not progressive"
+        )
+    if reserve is not None:
+        reserve(needed, size[0] * size[1])
+    if kind == "TIFF":
+        _silence_libtiff()
     picture.load()
+    if picture.size[0] * picture.size[1] > max_pixels:  # the header said otherwise
+        raise PillowImage.DecompressionBombError
     # Pillow's own exif_transpose writes the EXIF data anew, and fails where it is damaged
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     if turn in _SIDEWAYS:
         width, height = height, width
-    upright = picture if turn is None else picture.transpose(turn)
-    return Photo(_to_array(upright), width, height, divisor)
+    return Photo(_to_array(picture, left, turn), width, height, drafted * left)
 
 
-def _to_array(upright: PillowImage.Image) -> Image:
-    if upright.mode in {"I", "F"} or upright.mode.startswith("I;16"):
-        return _scaled(np.asarray(upright))
-    if upright.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in upright.info:
-        color = upright.convert("RGBA")
-        white = PillowImage.new("RGBA", color.size, "white")
-        upright = PillowImage.alpha_composite(white, color)
-    return np.asarray(upright.convert("L" if upright.mode in {"1", "L"} else "RGB"))
+@cache
+def _silence_libtiff() -> None:
+    """Keep Pillow's own copy of libtiff from writing to stderr; what fails is told by Pillow."""
+    folder = Path(PillowImage.__file__).parent
+    for library in (*folder.parent.glob("pillow.libs/libtiff*"), *folder.glob(".dylibs/libtiff*")):
+        with suppress(OSError, AttributeError):
+            libtiff = ctypes.CDLL(str(library))
+            libtiff.TIFFSetErrorHandler(None)
+            libtiff.TIFFSetWarningHandler(None)
 
 
-def _scaled(values: np.ndarray) -> Image:
-    """Bring values of 8 or 16 bits, or floats of 0 to 1, to 8 bits; what is no number becomes 0."""
-    if values.dtype.kind == "f":
-        values = np.where(np.isfinite(values), values, 0)
-    top = values.max()
-    if top > 65535:
-        raise InputError(f"values up to {top:.6g}; save it with 8 or 16 bits per channel")
-    one = 1 if values.dtype.kind == "f" and top <= 1 else 255 if top <= 255 else 65535
-    factor = 255 / one
-    return np.clip(np.rint(values * factor), 0, 255).astype(np.uint8)
+def finest(width: int, height: int) -> int:
+    """Return the divisor at which a photo of a size is decoded at best."""
+    return max(1, math.ceil(math.sqrt(width * height / _WHOLE)))
+
+
+def _needed(picture: PillowImage.Image, whole: tuple[int, int], size: tuple[int, int]) -> int:
+    """Return the bytes that decoding a picture and converting it to `size` takes at most."""
+    pixels = picture.width * picture.height
+    stored = pixels * (
+        1 if picture.mode in {"1", "L", "P"} else 2 if picture.mode.startswith("I;16") else 4
+    )
+    decoding = stored
+    if picture.format in _DECODING:
+        decoding = max(stored, round(pixels * _DECODING[picture.format]))
+    if picture.info.get("progressive"):  # its parts are gathered whole, whatever the fraction
+        shares = [across * down for _, across, down, _ in getattr(picture, "layer", [])] or [1] * 4
+        decoding += round(2.4 * whole[0] * whole[1] * sum(shares) / max(shares))
+    return max(decoding, stored + size[0] * size[1] * (1 if _is_gray(picture) else 3))
+
+
+def _is_gray(picture: PillowImage.Image) -> bool:
+    return picture.mode in {"1", "L", "I", "F"} or picture.mode.startswith("I;16")
+
+
+def _to_array(
+    picture: PillowImage.Image, divisor: int, turn: PillowImage.Transpose | None
+) -> Image:
+    """Return the upright pixels, `divisor` times smaller, without a second copy of the whole."""
+    wide, high = (-(-side // divisor) for side in picture.size)
+    see_through = (
+        picture.mode in {"LA", "PA", "RGBA", "RGBa", "La"} or "transparency" in picture.info
+    )
+    gray = _is_gray(picture) and not see_through
+    shape = (wide, high) if turn in _SIDEWAYS else (high, wide)
+    upright = np.empty(shape if gray else (*shape, 3), np.uint8)
+    target = _as_stored(upright, turn)
+    convert = _converter(picture, gray, see_through)
+    for top, strip in _strips(picture, divisor):
+        shown = convert(strip)
+        if divisor > 1:
+            shown = shown.reduce(divisor)
+        target[top // divisor : top // divisor + shown.height] = np.asarray(shown)
+    return upright
+
+
+def _strips(picture: PillowImage.Image, divisor: int) -> Iterator[tuple[int, PillowImage.Image]]:
+    rows = max(1, _STRIP // (picture.width * divisor)) * divisor
+    for top in range(0, picture.height, rows):
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        yield top, strip
+
+
+def _converter(
+    picture: PillowImage.Image, gray: bool, see_through: bool
+) -> Callable[[PillowImage.Image], PillowImage.Image]:
+    """Return what makes 8-bit gray or RGB of a strip of the picture."""
+    if see_through:
+
+        def on_white(strip: PillowImage.Image) -> PillowImage.Image:
+            color = strip.convert("RGBA")
+            white = PillowImage.new("RGBA", color.size, "white")
+            return PillowImage.alpha_composite(white, color).convert("RGB")
+
+        return on_white
+    if picture.mode in {"I", "F"} or picture.mode.startswith("I;16"):
+        top = max(_finite(strip).max() for _, strip in _strips(picture, 1))
+        if top > 65535:
+            raise InputError(f"values up to {top:.6g}; save it with 8 or 16 bits per channel")
+        one = 1 if picture.mode == "F" and top <= 1 else 255 if top <= 255 else 65535
+
+        def scaled(strip: PillowImage.Image) -> PillowImage.Image:
+            values = np.clip(_finite(strip), 0, one) * (255 / one)
+            return PillowImage.fromarray(np.rint(values).astype(np.uint8))
+
+        return scaled
+    return lambda strip: strip.convert("L" if gray else "RGB")
+
+
+def _finite(strip: PillowImage.Image) -> np.ndarray:
+    """Return values of 16 or 32 bits; what is no number is 0."""
+    values = np.asarray(strip)
+    return np.where(np.isfinite(values), values, 0) if values.dtype.kind == "f" else values
+
+
+def _as_stored(upright: Image, turn: PillowImage.Transpose | None) -> Image:
+    """Return a view of upright pixels in the order in which the file stores them."""
+    views: dict[PillowImage.Transpose | None, Callable[[], Image]] = {
+        None: lambda: upright,
+        PillowImage.Transpose.FLIP_LEFT_RIGHT: lambda: upright[:, ::-1],
+        PillowImage.Transpose.ROTATE_180: lambda: upright[::-1, ::-1],
+        PillowImage.Transpose.FLIP_TOP_BOTTOM: lambda: upright[::-1],
+        PillowImage.Transpose.TRANSPOSE: lambda: upright.swapaxes(0, 1),
+        PillowImage.Transpose.ROTATE_270: lambda: np.rot90(upright),
+        PillowImage.Transpose.TRANSVERSE: lambda: upright[::-1, ::-1].swapaxes(0, 1),
+        PillowImage.Transpose.ROTATE_90: lambda: np.rot90(upright, -1),
+    }
+    return views[turn]()

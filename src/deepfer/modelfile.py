@@ -13,6 +13,8 @@ from deepfer.labels import Expression
 
 FORMAT = 1
 _KEY = "deepfer"
+_LARGEST = 1e12  # of a number in the metadata
+_SIDE = 1024  # pixels of the largest face that a network takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,17 @@ class ModelInfo:
         Raises:
             ValueError: A value cannot be used.
         """
-        if not (self.temperature > 0 and self.input.std > 0 and isinstance(self.name, str)):
-            raise ValueError("name, temperature or input cannot be used")
+        texts = (self.name, self.training_data, self.licence, self.recipe, self.network)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("name, training_data, licence, recipe and network are texts")
+        if not (_is_number(self.temperature) and self.temperature > 0 and _is_usable(self.input)):
+            raise ValueError("temperature or input cannot be used")
+        if not all(map(_is_number, (*self.prior, self.set_mass, self.certainty))):
+            raise ValueError("prior, set_mass and certainty are numbers")
+        if not (isinstance(self.figures, dict) and all(map(_is_number, self.figures.values()))):
+            raise ValueError("figures are numbers by name")
+        if not isinstance(self.network_options, dict):
+            raise ValueError("network_options are values by name")  # noqa: TRY004
         known = len(self.prior) == len(self.labels) and min(self.prior, default=0) > 0
         if self.prior and not known:
             raise ValueError("prior needs a share above 0 for each label")
@@ -104,16 +115,33 @@ class ModelInfo:
         try:
             content: dict[str, Any] = json.loads(metadata[_KEY])
             found = content.pop("format")
-            if found != FORMAT:
-                raise ModelFileError(
-                    f"{path}: model file format {found}, this version reads {FORMAT}; "
-                    "export the model again"
-                )
-            labels = tuple(Expression(label) for label in content.pop("labels"))
-            spec = InputSpec(**content.pop("input"))
-            prior = tuple(content.pop("prior", ()))
-            return ModelInfo(labels=labels, input=spec, prior=prior, **content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if found == FORMAT:
+                labels = tuple(Expression(label) for label in content.pop("labels"))
+                spec = InputSpec(**content.pop("input"))
+                prior = tuple(content.pop("prior", ()))
+                return ModelInfo(labels=labels, input=spec, prior=prior, **content)
+        except Exception as error:  # whatever a hostile file makes of them
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelFileError(
-                f"{path}: damaged model metadata ({error}); export the model again"
+                f"{path}: damaged model metadata ({reason}); export the model again"
             ) from None
+        raise ModelFileError(
+            f"{path}: model file format {str(found)[:20]}, this version reads {FORMAT}; "
+            "export the model again"
+        )
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST  # what is not a number is not below
+
+
+def _is_usable(spec: InputSpec) -> bool:
+    sides = spec.height, spec.width
+    return (
+        all(isinstance(side, int) and 1 <= side <= _SIDE for side in sides)
+        and all(map(_is_number, (spec.mean, spec.std)))
+        and spec.std > 0
+        and isinstance(spec.standardize, bool)
+    )

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,12 +21,15 @@ from deepfer.detect import FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
 from deepfer.find import QUICK, FaceFinder
 from deepfer.labels import Expression
-from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, rereadable, source_name
+from deepfer.media import MAX_PIXELS, Photo, Source, decode_photo, finest, rereadable, source_name
+from deepfer.memory import Lease, lease
 from deepfer.preprocess import to_pixels
 from deepfer.prior import PHOTOS, Prior, PriorLike
 from deepfer.quality import qualities
 from deepfer.types import Face, FaceExpression, Image, Prediction, Quality
 
+_TILE = 1280  # pixels; larger photos are searched in such parts
+_PER_PIXEL, _PER_SEARCHED = 4, 50  # bytes, measured: colour and gray; the detector's own
 _GROUP = 16  # photos whose faces are classified together
 
 
@@ -48,6 +50,44 @@ class Prepared:
     height: int
     faces: list[Face]
     pixels: NDArray[np.uint8]
+
+
+class _Decoder:
+    """Decodes one photo as finely as it is asked for, and holds the memory that this takes.
+
+    Args:
+        source: As for `Recognizer.recognize`.
+        name: What messages call it.
+        max_pixels: As for `Recognizer`.
+        held: What memory is taken from.
+    """
+
+    def __init__(self, source: Source, name: str, max_pixels: int, held: Lease) -> None:
+        self._source, self._name = source, name
+        self._max_pixels, self._held = max_pixels, held
+        self._last: Photo | None = None
+
+    def __call__(self, long_side: int | None) -> Photo:
+        """Return the photo with a long side of at least so many pixels, if it has them."""
+        last, self._last = self._last, None
+        tile = _TILE if long_side is None or long_side > 2 * QUICK else QUICK
+        if last is not None and last.divisor <= finest(last.width, last.height):
+            self._reserve(0, last.pixels.shape[0] * last.pixels.shape[1], tile)
+            self._last = last
+            return last
+        last = None
+        self._last = decode_photo(
+            self._source,
+            self._name,
+            long_side=long_side,
+            max_pixels=self._max_pixels,
+            reserve=lambda size, pixels: self._reserve(size, pixels, tile),
+        )
+        return self._last
+
+    def _reserve(self, decoding: int, pixels: int, tile: int) -> None:
+        searching = _PER_PIXEL * pixels + _PER_SEARCHED * min(pixels, tile * tile)
+        self._held.take(max(decoding, searching))
 
 
 class Recognizer:
@@ -205,17 +245,19 @@ class Recognizer:
         """
         spec = self.classifier.info.input
         name, source = name or source_name(source), rereadable(source)
-        decode = partial(decode_photo, source, name, max_pixels=self._max_pixels)
-        photo, found = self._search(lambda side: decode(long_side=side))
-        if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
-            zoom, photo = photo.divisor, decode()  # small faces need all their pixels
-            found = [resized(face, zoom, (photo.width, photo.height)) for face in found]
-        crops = self.crops(photo.pixels, found)
+        with lease() as held:
+            decode = _Decoder(source, name, self._max_pixels, held)
+            photo, found = self._search(decode)
+            if photo.divisor > 1 and any(face.box[2] < spec.width for face in found):
+                before, photo = photo, decode(None)  # small faces need all their pixels
+                zoom, (high, wide) = before.divisor / photo.divisor, photo.pixels.shape[:2]
+                found = [resized(face, zoom, (wide, high)) for face in found]
+            crops = self.crops(photo.pixels, found)
         size = photo.width, photo.height
         faces = [resized(face, photo.divisor, size) for face in found]
         return Prepared(name, *size, faces, crops)
 
-    def _search(self, decode: Callable[[int], Photo]) -> tuple[Photo, list[Face]]:
+    def _search(self, decode: "_Decoder") -> tuple[Photo, list[Face]]:
         """Return the photo, decoded as finely as its faces need, and the faces in its pixels."""
         if isinstance(self.find, FaceFinder):
             photo, faces = self.find.search(decode)

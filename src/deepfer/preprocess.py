@@ -17,12 +17,18 @@ from deepfer.types import Image
 LEAST_DEVIATION = 1.0
 """Gray levels: a face with less contrast is not amplified further, since only noise is left."""
 
+_ROWS = 256  # that are made gray at once
+
 
 def to_gray(crop: Image) -> Image:
     """Return uint8 (H, W) luma (ITU-R BT.601, rounded) of a gray or RGB crop."""
     if crop.ndim == 2:
         return crop
-    return np.asarray(PillowImage.fromarray(crop).convert("L"))
+    gray = np.empty(crop.shape[:2], np.uint8)
+    for top in range(0, len(crop), _ROWS):  # Pillow's own copy takes four bytes a pixel
+        strip = PillowImage.fromarray(crop[top : top + _ROWS])
+        gray[top : top + _ROWS] = np.asarray(strip.convert("L"))
+    return gray
 
 
 def to_pixels(crops: Sequence[Image] | NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

@@ -39,7 +39,9 @@ def annotate(
         prediction: Its faces.
         names: What to call each face in front of its expression.
     """
-    picture = PillowImage.fromarray(np.asarray(photo)).convert("RGB")
+    picture = PillowImage.fromarray(np.asarray(photo))
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
     draw = ImageDraw.Draw(picture)
     labels: list[Rectangle] = []
     boxes = [_corners(face) for face in prediction.faces]

@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer.batch.engines import run
 from deepfer.batch.plan import Options, plan
+from deepfer.batch.work import Worker
 from deepfer.classify import model_path
 from deepfer.errors import InputError
 
@@ -114,6 +115,28 @@ class TestPlan:
         with pytest.raises(InputError, match=expected):
             plan(str(tmp_path / name), tmp_path / "job", Options())
         assert not (tmp_path / "job").exists()
+
+    def test_a_list_whose_names_are_no_text(self, cases: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"parquet-35\.parquet: not a readable Parquet file"):
+            plan(str(cases / "text" / "parquet-35.parquet"), tmp_path / "job", Options())
+
+    def test_leftovers_of_killed_workers_are_swept(self, photos: Path, tmp_path: Path) -> None:
+        job = plan(str(photos), tmp_path / "job", Options())
+        for name in ("faces", "errors"):
+            (job.folder / name / ".part-000000.parquet.partial-99999999").touch()
+        plan(str(photos), tmp_path / "job", Options())
+        assert not list(job.folder.rglob(".*"))
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_a_pipe_is_an_error_and_not_waited_for(self, tmp_path: Path) -> None:
+        (tmp_path / "in").mkdir()
+        os.mkfifo(tmp_path / "in" / "a.jpg")
+        os.mkfifo(tmp_path / "in" / "b.mp4")
+        job = plan(str(tmp_path / "in"), tmp_path / "job", Options())
+        Worker(job)(0)
+        errors = [str(row["error"]) for row in table(job.folder, "errors")]
+        assert len(errors) == 2
+        assert all("a pipe or a device" in error for error in errors)
 
     @pytest.mark.parametrize("values", [["a.png", None], [1, 2], [["a.png"]]])
     def test_lists_of_what_is_no_text(self, tmp_path: Path, values: list[object]) -> None:

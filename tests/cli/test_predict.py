@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -208,6 +209,42 @@ class TestBadInput:
         assert done.returncode == 1
         one_line_error(done, "bomb.png", "pixels")
 
+    def test_damaged_tiffs_are_told_in_our_lines_only(
+        self, deepfer: Run, cases: Path, tmp_path: Path
+    ) -> None:
+        files = sorted((cases / "images").glob("*.tif"))
+        odd = tmp_path / "samples.tif"  # which Pillow tells its log
+        PillowImage.new("RGB", (8, 8)).save(odd)
+        whole = odd.read_bytes()
+        odd.write_bytes(
+            whole.replace(
+                b"\x15\x01\x03\x00\x01\x00\x00\x00\x03", b"\x15\x01\x03\x00\x01\x00\x00\x00\x63"
+            )
+        )
+        assert odd.read_bytes() != whole
+        files.append(odd)
+        done = deepfer("predict", "--no-detect", "--json", *files)
+        errors = done.stderr.splitlines()
+        assert errors
+        assert len(errors) + len(done.stdout.splitlines()) == len(files)
+        for line in errors:
+            assert re.fullmatch(
+                r"error: \S+\.tif: (damaged or cut short \(.*\); copy|not an image that can) .*",
+                line,
+            )
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts kilobytes as Linux")
+    @pytest.mark.parametrize("name", ["p1t_7070.png", "rgb_7070.webp"])
+    def test_memory_is_bounded(self, tmp_path: Path, cases: Path, name: str) -> None:
+        code = (
+            "import resource, subprocess, sys;"
+            "subprocess.run([sys.executable, '-m', 'deepfer', 'predict', sys.argv[1]]);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+        )
+        command = [sys.executable, "-c", code, str(cases / "images" / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert int(done.stdout.splitlines()[-1]) < 300 * 1024
+
     def test_the_rest_is_done(self, deepfer: Run, tmp_path: Path, astronaut: Path) -> None:
         (tmp_path / "bad.jpg").write_bytes(b"")
         done = deepfer("predict", "none.png", astronaut, "bad.jpg", "--json")
@@ -336,7 +373,7 @@ class TestModelFiles:
         onnx.save(model, str(tmp_path / "m.onnx"))
         done = deepfer("predict", astronaut, "--model", "m.onnx")
         assert done.returncode == 1
-        one_line_error(done, "7 outputs but labels")
+        one_line_error(done, "of shape ['n', 7] but labels")
 
 
 def _classifier(model: onnx.ModelProto) -> tuple[onnx.TensorProto, onnx.TensorProto]:

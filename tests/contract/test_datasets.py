@@ -264,7 +264,7 @@ class TestNames:
         ("name", "expected"),
         [
             ("train/Happy/s1/a.png", r"Happy/s1 is a folder inside Happy; move"),
-            ("train/sad/a.avif", r"train/sad holds no images, but a\.avif"),
+            ("train/sad/a.svg", r"train/sad holds no images, but a\.svg"),
             ("dev/sad/a.png", r"dev stands beside test, train but .*rename it"),
             ("Training/sad/a.png", r"are both train; join them"),
         ],
@@ -280,9 +280,9 @@ class TestNames:
 
     def test_files_that_are_no_images_are_counted(self, tmp_path: Path) -> None:
         make_folder(tmp_path)
-        (tmp_path / "train" / "Happy" / "a.avif").touch()
+        (tmp_path / "train" / "Happy" / "a.svg").touch()
         (finding,) = open_dataset("folder", tmp_path).faults()
-        assert finding.found == "1, such as train/Happy/a.avif"
+        assert finding.found == "1, such as train/Happy/a.svg"
 
     def test_a_split_without_images_is_named(self, tmp_path: Path) -> None:
         make_folder(tmp_path)

@@ -1,4 +1,6 @@
 import io
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from deepfer.errors import InputError
-from deepfer.media import decode_photo, expand, read_photo
+from deepfer.gather import expand
+from deepfer.media import decode_photo, read_photo
 
 
 def encoded(picture: PillowImage.Image, kind: str, **options: object) -> bytes:
@@ -76,10 +79,86 @@ def test_damaged_exif_does_not_cost_the_picture() -> None:
     assert read_photo(damaged).shape == (20, 10, 3)
 
 
-@pytest.mark.parametrize("kind", ["ICO", "EPS", "PCX", "TGA", "SGI"])
+@pytest.mark.parametrize("kind", ["ICO", "EPS", "TGA"])
 def test_other_kinds_are_refused(kind: str) -> None:
     with pytest.raises(InputError, match="not an image that can be read"):
         read_photo(encoded(PillowImage.new("RGB", (32, 32)), kind))
+
+
+@pytest.mark.parametrize("kind", ["PCX", "SGI", "AVIF", "JPEG2000", "QOI", "DIB", "MPO"])
+def test_kinds_that_are_read_whatever_their_names(kind: str) -> None:
+    picture = PillowImage.new("RGB", (32, 24), (200, 100, 50))
+    assert abs(read_photo(encoded(picture, kind)).astype(int) - (200, 100, 50)).max() < 9
+
+
+def test_tga_is_told_by_its_name(tmp_path: Path) -> None:
+    PillowImage.new("RGB", (32, 24), "red").save(tmp_path / "a.tga")
+    assert read_photo(tmp_path / "a.tga")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_heic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(32))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"a\.jpg: a HEIC picture; .*deepfer\[heic\]"):
+        read_photo(path)
+
+
+def test_heic_is_read() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    heif.from_pillow(PillowImage.new("RGB", (64, 48), (200, 100, 50))).save(buffer, quality=95)
+    pixels = read_photo(buffer.getvalue())
+    assert pixels.shape == (48, 64, 3)
+    assert abs(pixels[9, 9].astype(int) - (200, 100, 50)).max() < 9
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16", "P"])
+def test_large_pictures_come_at_a_fraction(
+    monkeypatch: pytest.MonkeyPatch, mode: str, orientation: int
+) -> None:
+    picture = PillowImage.new("RGB", (601, 403), "white")
+    picture.paste("black", (0, 0, 300, 200))
+    if mode == "I;16":
+        picture = PillowImage.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture, "PNG", exif=exif)
+    whole = read_photo(data)
+    monkeypatch.setattr("deepfer.media._WHOLE", 30_000)
+    monkeypatch.setattr("deepfer.media._STRIP", 3_000)
+    photo = decode_photo(data)
+    assert photo.divisor == 3
+    assert (photo.height, photo.width) == whole.shape[:2]
+    assert photo.pixels.shape[:2] == tuple(-(-n // 3) for n in whole.shape[:2])
+    np.testing.assert_array_equal(photo.pixels[10:-10:9, 10:-10:9], whole[31:-29:27, 31:-29:27])
+
+
+def test_the_memory_of_a_picture_is_known_before_it_is_decoded() -> None:
+    needs: list[tuple[int, int]] = []
+    data = encoded(PillowImage.new("RGB", (400, 300)), "PNG")
+    decode_photo(data, reserve=lambda *needed: needs.append(needed))
+    assert needs == [(400 * 300 * 7, 400 * 300)]
+
+
+@pytest.mark.parametrize("name", ["rgb_7070.webp", "progressive.jpg"])
+def test_what_would_need_too_much_memory_is_refused(name: str, cases: Path) -> None:
+    if name == "progressive.jpg":
+        data = encoded(PillowImage.new("RGB", (16, 16)), "JPEG", progressive=True, subsampling=0)
+        frame = data.index(b"\xff\xc2")
+        data = data[: frame + 5] + b"\x1f\x40\x1f\x40" + data[frame + 9 :]  # 8000 x 8000
+    else:
+        data = (cases / "images" / name).read_bytes()
+    with pytest.raises(InputError, match=r"need \d+ MB, and 210 are for pictures; make it smaller"):
+        read_photo(data)
+
+
+def test_values_that_overflow() -> None:
+    values = np.array([[-3e38, 0, 1]], np.float32)
+    assert read_photo(encoded(PillowImage.fromarray(values), "TIFF")).tolist() == [[0, 0, 255]]
 
 
 def test_gray_stays_gray() -> None:
@@ -195,18 +274,55 @@ class TestExpand:
             path = tmp_path / name
             path.parent.mkdir(exist_ok=True)
             path.touch()
-        names = [name for _, name in expand(str(tmp_path))]
+        found, unread = expand(str(tmp_path))
+        assert not unread
+        names = [name for _, name in found]
         assert names == ["a.jpg", "b.png", "sub/c.PNG"]
+
+    def test_content_counts_and_what_is_not_read_is_listed(self, tmp_path: Path) -> None:
+        PillowImage.new("RGB", (8, 8)).save(tmp_path / "noname", "PNG")
+        PillowImage.new("RGB", (8, 8)).save(tmp_path / "a.bin", "BMP")
+        PillowImage.new("RGB", (8, 8)).save(tmp_path / "icon.ico")
+        (tmp_path / "heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(32))
+        (tmp_path / "BMW.txt").write_text("BM is how this text begins")
+        names = [name for _, name in expand(str(tmp_path))[0]]
+        assert names == ["a.bin", "heic", "icon.ico", "noname"]
+        with pytest.raises(InputError, match=r"icon\.ico: not an image that can be read"):
+            read_photo(tmp_path / "icon.ico")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_pipes_and_closed_folders_are_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "closed").mkdir()
+        os.mkfifo(tmp_path / "a.jpg")
+        os.mkfifo(tmp_path / "queue")
+        scandir = os.scandir
+
+        def refusing(path: str) -> object:
+            if Path(path).name == "closed":
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refusing)
+        found, unread = expand(str(tmp_path))
+        assert not found
+        assert [line.split(": ")[1] for line in unread] == [
+            "a pipe or a device, not a file; take it out",
+            "a folder that may not be read; change its permissions",
+        ]
+        with pytest.raises(InputError, match="a pipe or a device"):
+            read_photo(tmp_path / "a.jpg")
 
     def test_pattern(self, tmp_path: Path) -> None:
         for name in ("b.png", "a.png", "c.jpg"):
             (tmp_path / name).touch()
-        found = [name for _, name in expand(f"{tmp_path}/*.png")]
+        found = [name for _, name in expand(f"{tmp_path}/*.png")[0]]
         assert found == ["a.png", "b.png"]
 
     def test_a_link_to_nowhere_is_told_on_reading(self, tmp_path: Path) -> None:
         (tmp_path / "a.png").symlink_to("gone.png")
-        ((path, _),) = expand(str(tmp_path))
+        ((path, _),), _ = expand(str(tmp_path))
         with pytest.raises(InputError, match="no such file"):
             read_photo(path)
 
@@ -217,7 +333,7 @@ class TestExpand:
     def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
         odd = tmp_path / "me[1].png"
         odd.touch()
-        assert expand(str(odd)) == [(str(odd), "me[1].png")]
+        assert expand(str(odd)) == ([(str(odd), "me[1].png")], [])
 
     @pytest.mark.parametrize("pattern", ["", "/*.png"])
     def test_nothing_found(self, tmp_path: Path, pattern: str) -> None:

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +26,7 @@ from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.types import Face, Image
 from deepfer.video import FrameFaces, analyse
 from deepfer.video.annotated import annotated_copy
-from deepfer.video.frames import Frame, VideoFile
+from deepfer.video.frames import Camera, Frame, VideoFile
 from deepfer.video.rows import row_file
 from deepfer.video.search import search
 from deepfer.video.summary import Summary
@@ -128,6 +130,97 @@ class TestFrames:
         (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
         with VideoFile(tmp_path / "cut.mkv") as video:
             assert 0 < len(list(video.frames())) < 10
+
+    @pytest.mark.parametrize("name", ["10:30 meeting.mp4", "http:/a.mp4", "concat:b|c.mp4"])
+    def test_names_are_never_addresses(
+        self, tmp_path: Path, make_video: Make, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path(name).parent.mkdir(exist_ok=True)
+        make_video("clip.mp4", [0.0, 0.1]).rename(name)
+        for kind in (VideoFile, Camera):
+            with kind(name) as video:
+                assert len(list(video.frames())) == 2
+        with VideoFile(name) as video, annotated_copy(Path("11:00.mp4"), Path(name)) as write:
+            for found in analyse(video, Recognizer()):
+                write(found)
+        assert Path("11:00.mp4").exists()
+
+    @pytest.mark.parametrize("kind", [VideoFile, Camera])
+    def test_a_playlist_reads_no_neighbour(
+        self, tmp_path: Path, make_video: Make, kind: type[VideoFile]
+    ) -> None:
+        clip = make_video("clip.ts", [0.0, 0.1])
+        lists = {
+            "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+            "concat": f"ffconcat version 1.0\nfile '{clip}'\n",
+        }
+        for name, content in lists.items():
+            (tmp_path / f"{name}.mp4").write_text(content)
+            with pytest.raises(InputError, match=r"cannot be opened|not a video"):
+                kind(tmp_path / f"{name}.mp4")
+
+    def test_a_kind_that_nobody_knows(self, make_video: Make, tmp_path: Path) -> None:
+        odd = tmp_path / "odd.mkv"
+        odd.write_bytes(
+            make_video("clip.mkv").read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_NONE4/ISO/AVC")
+        )
+        with pytest.raises(InputError, match=r"odd\.mkv: its pictures are of an unknown kind"):
+            VideoFile(odd)
+
+    def test_a_frame_that_cannot_be_shown(self) -> None:
+        class Odd:
+            width = height = 16
+
+            def reformat(self, *_: object, **__: object) -> None:
+                raise av.error.OSError(95, "Operation not supported", "")
+
+        with pytest.raises(InputError, match=r"frame 7 cannot be shown \(Operation not supported"):
+            assert Frame(7, 0.0, Odd(), 0).rgb.size  # type: ignore[arg-type]
+
+    def test_a_pixel_limit(
+        self, make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clip = make_video()
+        monkeypatch.setattr("deepfer.video.frames.MAX_PIXELS", 320 * 240 - 1)
+        with pytest.raises(InputError, match=r"frames of 320x240 pixels; at most 76,799 are taken"):
+            VideoFile(clip)
+
+    @pytest.mark.parametrize("sound", [False, True])
+    def test_joined_recordings_are_counted_on(
+        self, make_video: Make, tmp_path: Path, sound: bool
+    ) -> None:
+        times = [i / 25 for i in range(12)]
+        one = make_video("one.ts", times, sound=sound).read_bytes()
+        joined = tmp_path / "joined.ts"
+        joined.write_bytes(one * 3)
+        with VideoFile(joined) as video:
+            seen = [frame.time for frame in video.frames()]
+            assert video.joined.startswith(f"{joined}: its times go back at frame 12")
+        np.testing.assert_allclose(seen, [i / 25 for i in range(36)], atol=1e-3)
+        with VideoFile(joined) as video:
+            assert len(list(video.frames(every=0.2))) == 8
+        with VideoFile(joined) as video, annotated_copy(tmp_path / "a.mp4", joined) as write:
+            for found in analyse(video, Recognizer(), every=0.2):
+                write(found)
+        with av.open(str(tmp_path / "a.mp4")) as copy:
+            assert len(list(copy.decode(video=0))) == 8
+            assert len(copy.streams.audio) == sound
+
+    @pytest.mark.parametrize("size", [(1, 1), (64, 1)])
+    def test_one_pixel_wide(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        with av.open(str(tmp_path / "a.mkv"), "w") as file:
+            stream = file.add_stream("ffv1", rate=10)
+            stream.width, stream.height = size
+            stream.pix_fmt = "bgr0"
+            file.mux(stream.encode(av.VideoFrame.from_image(PillowImage.new("RGB", size))))
+            file.mux(stream.encode(None))
+        clip, target = tmp_path / "a.mkv", tmp_path / "b.mp4"
+        with VideoFile(clip) as video, annotated_copy(target, clip) as write:
+            for found in analyse(video, Recognizer()):
+                write(found)
+        with VideoFile(target) as video:
+            assert next(video.frames()).size == tuple(max(2, side) for side in size)
 
 
 def face(x: float, y: float, size: int = 40) -> Face:
@@ -492,6 +585,35 @@ class TestCommand:
         rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
         assert {row["source"] for row in rows} == {f"{tmp_path}/m\\xfcller.mp4"}
         assert pq.read_table(tmp_path / "r.parquet")["source"][0].as_py() == rows[0]["source"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="this system limits no file's size")
+    @pytest.mark.parametrize("target", ["--csv=r.csv", "--parquet=r.parquet", "--out=c.mp4"])
+    def test_what_cannot_be_written_is_named(
+        self, make_video: Make, tmp_path: Path, target: str
+    ) -> None:
+        make_video()
+        code = (
+            "import resource, sys;"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900));"
+            "from deepfer.cli.app import main; main()"
+        )
+        command = [sys.executable, "-c", code, "video", "clip.mp4", target]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith(f"error: {target.split('=')[1]}: ")
+        assert "File too large" in done.stderr
+        assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+
+    def test_leftovers_of_killed_runs_are_swept(
+        self, deepfer: Run, make_video: Make, tmp_path: Path
+    ) -> None:
+        make_video(times=[0.0])
+        (tmp_path / ".r.csv.partial-99999999").touch()
+        (tmp_path / ".other.csv.partial-99999999").touch()
+        assert deepfer("video", "clip.mp4", "--csv", "r.csv").returncode == 0
+        names = {p.name for p in tmp_path.iterdir()}
+        assert names == {"clip.mp4", "r.csv", ".other.csv.partial-99999999"}
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from glob import iglob
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ import pyarrow.parquet as pq
 
 from deepfer.classify import model_path
 from deepfer.errors import InputError
-from deepfer.files import write_text
-from deepfer.media import IMAGE_SUFFIXES
+from deepfer.files import sweep, write_text
+from deepfer.gather import looks_like_picture, matches, walk
+from deepfer.media import is_special
 from deepfer.prior import PHOTOS
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
@@ -124,6 +124,8 @@ def plan(source: str, folder: Path, options: Options) -> Job:
             f"{folder}: holds a job with other inputs or options; give the same ones to go on, "
             "or name another folder"
         )
+    for part in (folder, folder / "faces", folder / "errors"):
+        sweep(part)
     return Job(folder, options, content["partitions"], content["inputs"])
 
 
@@ -175,9 +177,7 @@ def _inputs(source: str) -> Iterator[str]:
     """Yield paths one by one, in an order that does not change."""
     path = Path(source)
     if path.is_dir():
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            yield from (str(Path(folder) / n) for n in sorted(files) if _is_input(n))
+        yield from map(str, filter(_is_input, walk(path, VIDEO_SUFFIXES)))
     elif path.suffix.lower() in {".csv", ".parquet"} and path.is_file():
         listed = _csv_paths if path.suffix.lower() == ".csv" else _parquet_paths
         for number, line in enumerate(listed(path), start=1):
@@ -187,14 +187,16 @@ def _inputs(source: str) -> Iterator[str]:
     elif path.exists():
         yield source
     elif any(c in source for c in "*?["):
-        yield from (p for p in sorted(iglob(source, recursive=True)) if _is_input(Path(p).name))  # noqa: PTH207
+        yield from map(str, filter(_is_input, matches(source)))
     else:
         raise InputError(f"{source}: no such file or folder")
 
 
-def _is_input(name: str) -> bool:
-    suffix = Path(name).suffix.lower()
-    return not name.startswith(".") and suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+def _is_input(path: Path) -> bool:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return not path.name.startswith(".")
+    # what cannot be read becomes a row of the errors
+    return is_special(path) or path.is_dir() or looks_like_picture(path)
 
 
 def _csv_paths(path: Path) -> Iterator[object]:
@@ -213,14 +215,14 @@ def _parquet_paths(path: Path) -> Iterator[object]:
             column = _column(file.schema_arrow.names, path)
             for batch in file.iter_batches(columns=[column]):
                 yield from batch.column(0).to_pylist()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({error}); write it anew") from None
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise _damaged(path) from None
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from deepfer.batch.plan import VIDEO_SUFFIXES, Job
 from deepfer.errors import InputError
 from deepfer.files import printable, replacing
+from deepfer.media import is_special, quiet
 from deepfer.pipeline import Recognizer
 from deepfer.report import face_row
 from deepfer.types import Prediction
@@ -28,6 +29,7 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
+        quiet()
         self.job = job
         options = job.options
         self._recognizer = Recognizer(
@@ -49,11 +51,15 @@ class Worker:
             return
         faces: list[list[Any]] = []
         errors: list[tuple[str, str]] = []
-        photos = [s for s in sources if Path(s).suffix.lower() not in VIDEO_SUFFIXES]
+        photos = [
+            source
+            for source in sources
+            if Path(source).suffix.lower() not in VIDEO_SUFFIXES and not is_special(source)
+        ]
         found = dict(zip(photos, self._recognizer.recognize_many(photos, workers=1), strict=True))
         for source in sources:
             try:
-                result = found[source] if source in found else self._video(source)
+                result = found[source] if source in found else self._other(source)
                 if isinstance(result, InputError):
                     raise result
                 faces += _photo_rows(result) if isinstance(result, Prediction) else result
@@ -63,7 +69,9 @@ class Worker:
         _write(errors, _ERRORS, self.job.target("errors", partition))
         _write(faces, self._schema, target)
 
-    def _video(self, source: str) -> list[list[Any]]:
+    def _other(self, source: str) -> list[list[Any]]:
+        if is_special(source):
+            raise InputError(f"{source}: a pipe or a device, not a file; take it out")
         with VideoFile(source) as video:
             frames = analyse(video, self._recognizer, every=self.job.options.every, workers=1)
             return [row for found in frames for row in rows(source, found)]

@@ -1,7 +1,6 @@
 """What a table holds: its rows, as TOML files beside this one say."""
 
 import json
-import tomllib
 from dataclasses import field
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from deepfer.data.protocols import Protocol, find_protocol
 from deepfer.errors import RecipeError, UnknownNameError
-from deepfer.training.recipe import Recipe, load_recipe
+from deepfer.training.recipe import Recipe, load_recipe, read_toml
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _FOLDER = resources.files(__package__) / "tables"
@@ -114,14 +113,14 @@ def load_table(name: str) -> Table:
     else:
         raise UnknownNameError("table", name, list_tables())
     try:
-        content = {"name": Path(name).stem, **tomllib.loads(text)}
+        content = {"name": Path(name).stem, **read_toml(text)}
         # strict mode takes nested tables only from JSON
         table = TypeAdapter(Table).validate_json(json.dumps(content, default=str))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{name}: not TOML: {error}") from None
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise RecipeError("\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])) from None
+    except ValueError as error:
+        raise RecipeError(f"{name}: not TOML: {error}") from None
     slugs = [row.slug for row in table.rows]
     for row in table.rows:
         table.protocol(row)

@@ -9,7 +9,6 @@ import json
 import math
 import re
 import shutil
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from deepfer.data.protocols import find_protocol
 from deepfer.errors import CheckpointError, DivergedError, RecipeError
 from deepfer.files import csv_text, git_commit, write_bytes, write_text
 from deepfer.training.loop import train
-from deepfer.training.recipe import Recipe, load_recipe
+from deepfer.training.recipe import Recipe, load_recipe, read_toml
 
 _RANGE = re.compile(r"(?P<low>\S+?)\.\.(?P<high>\S+?)(?P<log>\s+log)?")
 _STUDY = "tune"
@@ -234,7 +233,7 @@ def _suggest(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> A
 def _distribution(text: str) -> BaseDistribution:
     """Read one value of a space; ValueError, KeyError or TypeError where it is not clear."""
     if text.startswith("["):
-        choices = tomllib.loads(f"values = {text}")["values"]
+        choices = read_toml(f"values = {text}")["values"]
         json.dumps(choices)  # TypeError for dates, which no recipe holds
         return CategoricalDistribution(choices)
     if match := _RANGE.fullmatch(text):

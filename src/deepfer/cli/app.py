@@ -25,6 +25,7 @@ from deepfer.cli.service import live, serve
 from deepfer.cli.study import bench, compare, evaluate, judge
 from deepfer.cli.training import average, export, info, models, train, tune
 from deepfer.errors import InputError
+from deepfer.memory import one_heap
 
 app = typer.Typer(
     name="deepfer",
@@ -50,6 +51,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
+    one_heap()
     context.with_resource(failures(debug=debug))
 
 

@@ -1,8 +1,8 @@
 """What goes where: the answer to stdout, everything else to stderr."""
 
+import errno
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar
 
-from PIL import Image as PillowImage
-
 from deepfer.errors import DeepferError, InputError, MissingExtraError
+from deepfer.media import quiet
 
 PARTIAL, INTERRUPTED = 3, 130
 
@@ -24,9 +23,17 @@ def answer(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def visible(text: str) -> str:
+    r"""Return text whose control characters, which could steer a terminal, are told as ``\x1b``."""
+    return "".join(
+        char if char.isprintable() or "\udc80" <= char <= "\udcff" else ascii(char)[1:-1]
+        for char in text
+    )
+
+
 def tell(text: str) -> None:
     """Print something about the work."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write("\n".join(map(visible, text.split("\n"))) + "\n")
     sys.stderr.flush()
 
 
@@ -69,7 +76,7 @@ def failures(*, debug: bool) -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may hold what the terminal cannot show
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
+    quiet()
     try:
         yield
         sys.stdout.flush()
@@ -93,8 +100,14 @@ def failures(*, debug: bool) -> Iterator[None]:
     except OSError as error:  # a full disk, a folder that may not be written
         if debug:
             raise
-        tell(f"error: {error.filename or 'file'}: {error.strerror or error}")
+        tell(f"error: {error.filename or 'file'}: {_in_words(error)}")
         sys.exit(1)
+
+
+def _in_words(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "the disk is full; make room and give the same command again"
+    return error.strerror or str(error)
 
 
 _EXTRAS = {
@@ -102,6 +115,7 @@ _EXTRAS = {
     "eval": {"sklearn", "skimage", "scipy", "matplotlib"},
     "tune": {"optuna"},
     "explain": {"captum"},
+    "heic": {"pillow_heif"},
     "video": {"av", "pyarrow"},
     "serve": {"fastapi", "uvicorn", "starlette", "prometheus_client", "python_multipart"},
     "batch": {"ray"},

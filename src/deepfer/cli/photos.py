@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from PIL import Image as PillowImage
 
 from deepfer.cli.console import results_folder, tell
+from deepfer.detect import resized
 from deepfer.errors import InputError
 from deepfer.files import write_bytes
-from deepfer.media import Source, expand, read_photo
+from deepfer.gather import expand
+from deepfer.media import Photo, Source, decode_photo
 from deepfer.render import annotate, encode
 from deepfer.types import Prediction
 
@@ -27,10 +30,13 @@ def expand_all(paths: Sequence[str]) -> tuple[list[tuple[str, str]], int]:
     failed = 0
     for path in paths:
         try:
-            inputs += expand(path)
+            found, unread = expand(path)
         except InputError as error:
-            tell(f"error: {error}")
-            failed += 1
+            found, unread = [], [str(error)]
+        for line in unread:
+            tell(f"error: {line}")
+        inputs += found
+        failed += len(unread)
     return inputs, failed
 
 
@@ -72,7 +78,10 @@ class AnnotatedCopies:
         Raises:
             InputError: The copy cannot be written.
         """
-        self.save(position, annotate(read_photo(source), prediction))
+        photo = decode_photo(source)
+        if photo.divisor > 1:
+            prediction = _shrunk(prediction, photo)
+        self.save(position, annotate(photo.pixels, prediction))
 
     def save(self, position: int, picture: PillowImage.Image, ending: str = "") -> None:
         """Write a picture of the photo at `position`, `ending` behind its name.
@@ -86,7 +95,18 @@ class AnnotatedCopies:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(target, encode(picture, target.suffix))
         except OSError as error:
-            raise InputError(f"--out {target}: cannot be written ({error})") from None
+            reason = error.strerror or str(error)
+            raise InputError(f"--out {target}: cannot be written ({reason})") from None
+
+
+def _shrunk(prediction: Prediction, photo: Photo) -> Prediction:
+    """Return the prediction in the pixels of a photo that was decoded at a fraction."""
+    high, wide = photo.pixels.shape[:2]
+    faces = tuple(
+        replace(face, face=resized(face.face, 1 / photo.divisor, (wide, high)))
+        for face in prediction.faces
+    )
+    return replace(prediction, faces=faces, width=wide, height=high)
 
 
 def _free(target: Path, taken: set[str]) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from deepfer.cli.console import answer, tell
+from deepfer.cli.console import answer, tell, visible
 from deepfer.cli.options import Changes, Root
 
 
@@ -175,4 +175,4 @@ def info(
         *((key, f"{value:.4f}") for key, value in about.figures.items()),
     ]
     for key, value in rows:
-        answer(f"{key:<20} {value}")
+        answer(f"{visible(key):<20} {visible(value)}")

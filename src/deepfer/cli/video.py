@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from deepfer.cli.console import answer, tell
 from deepfer.errors import InputError
-from deepfer.files import write_bytes
+from deepfer.files import sweep, write_bytes
 from deepfer.pipeline import Recognizer
 from deepfer.video.analysis import analyse
 from deepfer.video.annotated import SUFFIXES, annotated_copy
@@ -108,6 +108,8 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
     Raises:
         InputError: The video cannot be read, or a target cannot be written.
     """
+    for target in request.targets:
+        sweep(target.parent, target.name)
     summary = Summary(recognizer.labels)
     frames = faces = 0
     began = time.monotonic()
@@ -138,6 +140,8 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
             bar.update(task, completed=found.frame.time - request.start, rate=_rate(frames, began))
         if not frames:
             raise InputError(f"{source}: no frame between --start and --end; it is shorter")
+        if video.joined:
+            tell(f"warning: {video.joined}")
         if video.damaged:
             tell(f"warning: {video.damaged}; the rest before it is done")
     if request.summary is not None:

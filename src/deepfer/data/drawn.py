@@ -54,10 +54,13 @@ class Drawn:
         seed: int = 0,
         color: bool = False,
     ) -> None:
-        if size < 16 or per_class < 1 or seed < 0:
+        numbers = size, per_class, seed
+        if not all(isinstance(n, int) for n in numbers) or not (
+            16 <= size <= 1024 and 1 <= per_class <= 100_000 and 0 <= seed < 2**63
+        ):
             raise DataError(
-                f"drawn: size {size}, per_class {per_class}, seed {seed}: "
-                "expected at least 16, 1 and 0"
+                f"drawn: size {str(size)[:20]}, per_class {str(per_class)[:20]}, seed "
+                f"{str(seed)[:20]}: expected 16 to 1,024, 1 to 100,000, and from 0"
             )
         self.size, self.per_class, self.seed, self.color = size, per_class, seed, color
 

@@ -18,6 +18,7 @@ _MODELS = {
     "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
     "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
 }
+_LARGEST = 2048  # width of a layer, side of an input
 
 
 def list_models() -> tuple[str, ...]:
@@ -36,7 +37,13 @@ def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
     Raises:
         UnknownNameError: There is no such network.
         MissingExtraError: torch is not installed.
+        ValueError: An option is out of range.
     """
+    for option, value in options.items():
+        for number in value if isinstance(value, list | tuple) else (value,):
+            highest = 1 if "dropout" in option else _LARGEST
+            if isinstance(number, int | float) and not 0 <= number <= highest:
+                raise ValueError(f"{name}: {option} runs from 0 to {highest}, got {number!r:.20}")
     network: Network = _builder(name)(num_classes=num_classes, **options)
     return network
 

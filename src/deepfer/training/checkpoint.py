@@ -4,10 +4,14 @@ One file per checkpoint, written under a temporary name and renamed, so that a k
 leaves either the old file or the new one. Nothing that could run code is ever loaded.
 """
 
+import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
@@ -26,7 +30,9 @@ def save(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) ->
     copies = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
         # save_file would make a file that nobody else may read
-        write_bytes(path, serialize(copies, metadata={"deepfer": json.dumps(description)}))
+        text = json.dumps(description)
+        metadata = {"deepfer": text, "sha256": _checksum(copies, text)}
+        write_bytes(path, serialize(copies, metadata=metadata))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: cannot be written ({error}); make room and pass --resume"
@@ -41,11 +47,51 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {})["deepfer"])
-            return {name: file.get_tensor(name) for name in file.keys()}, description  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+            metadata = file.metadata() or {}
+            description = json.loads(metadata["deepfer"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: not a readable checkpoint ({error}); give a run folder of `deepfer train`"
+        ) from None
+    # files of version 0.1 hold no checksum
+    expected = metadata.get("sha256")
+    if expected is not None and expected != _checksum(tensors, metadata["deepfer"]):
+        raise CheckpointError(
+            f"{path}: damaged, its content is not what was written; copy it again, or train anew"
+        )
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{path}: not a checkpoint of `deepfer train`; give a run folder")
+    return tensors, description
+
+
+def _checksum(tensors: dict[str, Tensor], description: str) -> str:
+    found = hashlib.sha256(description.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+@contextmanager
+def fitting(path: Path, what: str) -> Iterator[None]:
+    """Say in one line that a checkpoint holds something else than was expected.
+
+    Args:
+        path: The checkpoint.
+        what: What it does not fit.
+
+    Raises:
+        CheckpointError: The block failed over the checkpoint's content.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if isinstance(error, KeyError):
+            reason = f"{reason} is not known or missing"
+        raise CheckpointError(
+            f"{path}: does not fit {what} ({reason[:200]}); train anew, into another folder"
         ) from None
 
 
@@ -65,16 +111,14 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
     tensors, description = load(path)
     if "labels" not in description:
         raise CheckpointError(f"{path}: holds a run's state; give the run folder instead")
-    try:
+    with fitting(path, "the network it names"):
+        labels_of(description)
         network = create_model(
             description["model"],
             num_classes=len(description["labels"]),
             **description["model_options"],
         )
         network.load_state_dict(tensors)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path}: does not fit the network it names ({reason})") from None
     return network.eval(), description
 
 

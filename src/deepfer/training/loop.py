@@ -358,7 +358,8 @@ class _Run:
                 raise CheckpointError(
                     f"{self.folder} holds a run already; pass --resume to go on, or another folder"
                 )
-            self._load_last(last)
+            with checkpoint.fitting(last, "this run"):
+                self._load_last(last)
             self._require_best()
             if self.process.first:  # a kill may have come between the checkpoint and these
                 self.record.write(self.history)

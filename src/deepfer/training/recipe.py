@@ -186,6 +186,8 @@ def from_json(content: dict[str, Any], source: str) -> Recipe:
     try:
         # Strict mode takes tuples only from JSON, and TOML maps to JSON one to one.
         recipe = TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
+    except (RecursionError, OverflowError) as error:
+        problems.append(f"nested too deeply, or a number too large ({error})")
     except ValidationError as error:
         problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
     if recipe is None or problems:
@@ -214,13 +216,27 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     else:
         raise UnknownNameError("recipe", name, list_recipes())
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = read_toml(text)
+    except ValueError as error:
         raise RecipeError(f"{name}: not TOML: {error}") from None
     mistakes = [problem for override in overrides if (problem := _apply(content, override))]
     if mistakes:
         raise _problems(name, mistakes)
     return from_json(content, name)
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    Raises:
+        ValueError: It is not TOML, holds numbers of thousands of digits, or is nested too deeply.
+    """
+    try:
+        content = tomllib.loads(text)
+        json.dumps(content, default=str)  # what comes next, and goes as deep
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return content
 
 
 def _problems(source: str, problems: list[str]) -> RecipeError:
@@ -273,6 +289,9 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
     return problems
 
 
+_SHOWN = 80  # characters of an override in a message
+
+
 def _texts(value: object) -> list[str]:
     """Return the texts in what should be a list of them; the schema complains about others."""
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
@@ -281,16 +300,17 @@ def _texts(value: object) -> list[str]:
 def _apply(content: dict[str, Any], override: str) -> str | None:
     """Set one value; return what is wrong with the override, if anything."""
     key, equals, text = override.partition("=")
+    shown = override if len(override) <= _SHOWN else f"{override[:_SHOWN]}..."
     if not equals or not key:
-        return f"--set {override!r}: expected key=value, such as optimizer.lr=0.001"
+        return f"--set {shown!r}: expected key=value, such as optimizer.lr=0.001"
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = read_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text
     *tables, last = key.split(".")
     for table in tables:
         content = content.setdefault(table, {})
         if not isinstance(content, dict):
-            return f"--set {override!r}: {table!r} is a value, not a table"
+            return f"--set {shown!r}: {table!r} is a value, not a table"
     content[last] = value
     return None

@@ -14,9 +14,11 @@ import numpy as np
 
 from deepfer.pipeline import Recognizer
 from deepfer.types import FaceExpression
-from deepfer.video.frames import Frame
+from deepfer.video.frames import Frame, VideoFile
 from deepfer.video.search import search
 from deepfer.video.tracking import Smoother, Tracker
+
+_USUAL = 1920 * 1088  # pixels of a frame
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def analyse(
     tracker, smoother = Tracker(), Smoother(smoothing)
     workers = workers or os.cpu_count() or 1
     ahead = 4 * workers if ahead is None else ahead
+    if isinstance(video, VideoFile):  # fewer large frames wait in memory
+        share = min(1.0, _USUAL / max(1, video.pixels))
+        ahead, group = round(share * ahead), max(1, round(share * group))
     pool = ThreadPoolExecutor(workers)
     try:
         frames = video.frames(every=every, start=start, end=end)

@@ -15,6 +15,7 @@ from deepfer.files import replacing
 from deepfer.render import annotate
 from deepfer.types import Prediction
 from deepfer.video.analysis import FrameFaces
+from deepfer.video.frames import open_file
 
 SUFFIXES = (".mp4", ".mov", ".mkv")
 _TICKS = 90_000  # per second; exact for all usual frame rates
@@ -43,7 +44,10 @@ def annotated_copy(
     try:
         with replacing(path) as partial:
             kind = {".mkv": "matroska"}.get(path.suffix.lower(), path.suffix[1:].lower())
-            with av.open(str(partial), "w", format=kind) as copy, av.open(str(source)) as original:
+            with (
+                av.open(f"file:{partial}", "w", format=kind) as copy,
+                open_file(source) as original,
+            ):
                 writer = _Writer(copy, original, start)
                 yield writer.write
                 writer.finish()
@@ -66,18 +70,22 @@ class _Writer:
         self._sized = False
         sound = original.streams.audio[:1]
         self._sound = copy.add_stream_from_template(sound[0]) if sound else None
-        self._packets = iter(original.demux(sound[0])) if sound else iter(())
+        self._packets = _forward(original.demux(sound[0])) if sound else iter(())
         self._held: av.Packet[Any] | None = None
 
     def write(self, found: FrameFaces) -> None:
         """Add one frame."""
         pixels = found.frame.rgb
-        height, width = (side // 2 * 2 for side in pixels.shape[:2])  # the codec needs even sides
+        # the codec needs even sides
+        height, width = (max(2, side // 2 * 2) for side in pixels.shape[:2])
         if not self._sized:
             self._stream.width, self._stream.height = width, height
             self._sized = True
         names = [f"{face.id}:" for face in found.faces]
         shown = np.asarray(annotate(pixels, _prediction(found), names))[:height, :width]
+        high, wide = shown.shape[:2]
+        if (high, wide) != (height, width):  # a side of one pixel
+            shown = np.pad(shown, ((0, height - high), (0, width - wide), (0, 0)), "edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(shown), format="rgb24")
         time = found.frame.time - self._start
         frame.pts, frame.time_base = round(time * _TICKS), Fraction(1, _TICKS)
@@ -94,19 +102,33 @@ class _Writer:
         """Copy sound up to a time of the copy, so that the two stay side by side in the file."""
         while (packet := self._held or next(self._packets, None)) is not None:
             self._held = None
-            if packet.pts is None or packet.time_base is None:  # the end mark
-                continue
+            assert packet.pts is not None  # noqa: S101  see `_forward`
+            assert packet.time_base is not None  # noqa: S101
             time = float(packet.pts * packet.time_base) - self._start
             if time < 0:
                 continue
             if time > until:
                 self._held = packet
                 return
-            shift = round(self._start / packet.time_base)
-            packet.pts -= shift
+            packet.pts -= round(self._start / packet.time_base)
             packet.dts = packet.pts
             packet.stream = self._sound
             self._copy.mux(packet)
+
+
+def _forward(packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
+    """Yield packets of sound whose times go forward, also where recordings were joined."""
+    end = shift = 0
+    for packet in packets:
+        if packet.pts is None or packet.time_base is None:  # the end mark
+            continue
+        packet.pts += shift
+        if packet.pts < end:
+            shift += end - packet.pts
+            packet.pts = end
+        # times are rounded, so that neighbours may overlap by a tick
+        end = packet.pts + max(1, (packet.duration or 1) - 1)
+        yield packet
 
 
 def _prediction(found: FrameFaces) -> Prediction:

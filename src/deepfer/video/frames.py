@@ -17,6 +17,16 @@ from numpy.typing import NDArray
 from deepfer.errors import InputError
 from deepfer.types import Image
 
+MAX_PIXELS = 16_800_000
+"""Of a frame: up to 4096x4096. Larger ones are refused before they are decoded."""
+
+_KINDS = (
+    *("3gp", "apng", "asf", "avi", "dv", "flv", "gif", "h264", "hevc", "ivf", "m4v", "matroska"),
+    *("mjpeg", "mov", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "ogg", "rm", "wtv", "obu"),
+    *("yuv4mpegpipe", "wav"),
+)
+"""FFmpeg's names of the formats that are read: none of them leads to other files."""
+
 _PATIENCE = 10.0  # seconds that a camera or stream may be silent
 
 
@@ -45,20 +55,27 @@ class Frame:
     @cached_property
     def rgb(self) -> Image:
         """uint8 (H, W, 3), upright."""
-        return self._upright(self.decoded.to_ndarray(format="rgb24"))
+        return self._upright(self._converted(self.decoded.width, self.decoded.height, "rgb24"))
 
     @cached_property
     def gray(self) -> Image:
         """uint8 (H, W), upright, full range."""
-        return self._upright(self.decoded.to_ndarray(format="gray"))
+        return self._upright(self._converted(self.decoded.width, self.decoded.height, "gray"))
 
     def small(self, long_side: int) -> Image:
         """Return uint8 (h, w, 3), upright, shrunk so that its long side is at most `long_side`."""
         width, height = self.decoded.width, self.decoded.height
         ratio = min(1.0, long_side / max(width, height))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        shrunk = self.decoded.reformat(*size, format="rgb24")
-        return self._upright(shrunk.to_ndarray())
+        return self._upright(self._converted(*size, "rgb24"))
+
+    def _converted(self, width: int, height: int, form: str) -> NDArray[Any]:
+        try:
+            return self.decoded.reformat(width, height, format=form).to_ndarray()
+        except (FFmpegError, ValueError) as error:  # damaged files claim impossible colours
+            raise InputError(
+                f"frame {self.number} cannot be shown ({_reason(error)}); convert the video to MP4"
+            ) from None
 
     def _upright(self, pixels: NDArray[Any]) -> Image:
         return np.ascontiguousarray(np.rot90(pixels, self.turns), dtype=np.uint8)
@@ -72,8 +89,10 @@ class VideoFile:
 
     Attributes:
         name: The path as it was given.
+        pixels: Of a frame.
         duration: Seconds, or None where the file does not say.
         frame_rate: Mean frames per second, or None where the file does not say.
+        joined: Where its times went back, and the clock went on, if they did.
         damaged: What ended the frames before the file's end, if anything did.
         hangs: Set where another thread still reads: it must not be closed then.
 
@@ -83,14 +102,27 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.name = str(path)
-        self.damaged, self.hangs = "", False
+        self.joined, self.damaged, self.hangs = "", "", False
         self._container = self._open(self.name)
         streams = self._container.streams.video
         if not streams:
             self._container.close()
             raise InputError(f"{path}: holds no pictures, only sound; give a video")
         self._stream: VideoStream = streams[0]
+        if not getattr(self._stream, "codec_context", None):
+            self._container.close()
+            raise InputError(f"{path}: its pictures are of an unknown kind; give an MP4 or WebM")
         self._stream.thread_type = "AUTO"
+        width, height = self._stream.width, self._stream.height
+        self.pixels = width * height
+        if self.pixels > MAX_PIXELS:
+            self._container.close()
+            raise InputError(
+                f"{path}: frames of {width}x{height} pixels; at most {MAX_PIXELS:,} are taken, so "
+                "make it smaller, to a width of 3840 for instance"
+            )
+        # frames may become larger further on
+        self._stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         length = self._stream.duration
         base = self._stream.time_base
         total = self._container.duration
@@ -108,7 +140,7 @@ class VideoFile:
         if not Path(name).is_file():
             raise InputError(f"{name}: no such video file")
         try:
-            return av.open(name)
+            return open_file(name)
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{name}: not a video that can be read ({_reason(error)})") from None
 
@@ -139,16 +171,22 @@ class VideoFile:
             InputError: The file holds no frame that can be decoded. One that is damaged further
                 on ends where it is damaged, and `damaged` says so.
         """
-        first: float | None = None
+        clock = _Clock(1 / (self.frame_rate or 25.0))
         due, number = start, -1
+        looks: set[tuple[object, ...]] = set()
         try:
             for decoded in self._decoded():
+                look = _look(decoded)
+                if look not in looks:  # one that cannot be shown ends the video like other damage
+                    decoded.reformat(16, 16, format="rgb24")
+                    looks.add(look)
                 number += 1
-                now = decoded.time
-                if now is None:  # some streams give no times; the rate is the best guess
-                    now = number / (self.frame_rate or 25.0)
-                first = now if first is None else first
-                time = now - first
+                time = clock(decoded.time)
+                if clock.went_back and not self.joined:
+                    self.joined = (
+                        f"{self.name}: its times go back at frame {number}, as in recordings that "
+                        "were joined; they are counted on from there"
+                    )
                 if end is not None and time >= end:
                     return
                 if time + 1e-9 < due:
@@ -163,6 +201,51 @@ class VideoFile:
             self.damaged = f"{self.name}: damaged after frame {number} ({_reason(error)})"
         if number < 0:
             raise InputError(f"{self.name}: holds no frames")
+
+
+def _look(frame: av.VideoFrame) -> tuple[object, ...]:
+    kind = frame.format.name, frame.width, frame.height
+    return *kind, frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries
+
+
+class _Clock:
+    """Seconds since the first frame, as the file says, but only ever forward.
+
+    Args:
+        step: Seconds from one frame to the next where the file does not say.
+
+    Attributes:
+        went_back: Whether the file's times did.
+    """
+
+    def __init__(self, step: float) -> None:
+        self.went_back = False
+        self._step, self._shift = step, 0.0
+        self._last: float | None = None
+
+    def __call__(self, told: float | None) -> float:
+        if self._last is None:
+            self._shift, time = -(told or 0.0), 0.0
+        elif told is None:  # the rate is the best guess
+            time = self._last + self._step
+        else:
+            time = told + self._shift
+            if time <= self._last:
+                self.went_back = True
+                time = self._last + self._step
+                self._shift = time - told
+        self._last = time
+        return time
+
+
+def open_file(path: str | Path) -> InputContainer:
+    """Open a video file of this machine, and nothing that its name or content may lead to.
+
+    Raises:
+        FFmpegError, OSError, ValueError: It cannot be opened.
+    """
+    only = {"protocol_whitelist": "file", "format_whitelist": ",".join(_KINDS)}
+    return av.open(f"file:{path}", options=only)
 
 
 class Camera(VideoFile):
@@ -181,8 +264,10 @@ class Camera(VideoFile):
         self._stream.codec_context.thread_count = 1  # more threads would each hold frames back
 
     def _open(self, name: str) -> InputContainer:
-        device, kind = _device(name)
         try:
+            if self.is_file:
+                return open_file(name)
+            device, kind = _device(name)
             return av.open(device, format=kind, timeout=(_PATIENCE, _PATIENCE))
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(
