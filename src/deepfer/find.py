@@ -26,7 +26,7 @@ QUICK = 640
 
 _ENOUGH = 2.1e6  # pixels; up to there a large face says that the photo is of people nearby
 _LARGE = 1 / 12  # a face of this share of the long side is large
-_BEHIND = 1024  # long side at which larger photos of people nearby are searched for others
+_BEHIND = 960  # long side at which larger photos of people nearby are searched for others
 _TURNED = 480  # long side of looks at turned copies
 _FAINT = 0.6  # score at which another look's finding is worth a closer one
 _AROUND, _CLOSE, _FACE = 384, 256, 116  # pixels of a closer look: surroundings, view, face

@@ -39,7 +39,7 @@ _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 8.5, "WEBP": 16.3}
 """Bytes per pixel that decoders need, measured, where that is more than the picture itself."""
 
-_WHOLE = 18_000_000  # pixels; larger pictures are looked at at a fraction of their size
+_WHOLE = 25_000_000  # pixels; larger pictures are looked at at a fraction of their size
 _ALLOW = "change its permissions"
 _STRIP = 1 << 18  # pixels that are converted at once
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -118,7 +118,7 @@ def decode_photo(
         name: What error messages call it; the path by default.
         long_side: JPEG files with a long side of at least 2, 4 or 8 times as many pixels are
             decoded at a half, a quarter or an eighth of their size, which is much faster; from 1.
-            None to decode all of them whole. Pictures of more than 18 million pixels come at a
+            None to decode all of them whole. Pictures of more than 25 million pixels come at a
             fraction of their size in any case.
         max_pixels: Larger pictures are refused before they are decoded.
         reserve: Called with the bytes that decoding needs and the pixels that it will give,

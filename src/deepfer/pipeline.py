@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deepfer.align import cut_face
 from deepfer.certainty import possible
 from deepfer.classify import Classifier
-from deepfer.detect import FaceDetector, resized, whole_picture
+from deepfer.detect import TILE, FaceDetector, resized, whole_picture
 from deepfer.errors import InputError
 from deepfer.find import QUICK, FaceFinder
 from deepfer.labels import Expression
@@ -28,7 +28,6 @@ from deepfer.prior import PHOTOS, Prior, PriorLike
 from deepfer.quality import qualities
 from deepfer.types import Face, FaceExpression, Image, Prediction, Quality
 
-_TILE = 1280  # pixels; larger photos are searched in such parts
 _PER_PIXEL, _PER_SEARCHED = 4, 50  # bytes, measured: colour and gray; the detector's own
 _GROUP = 16  # photos whose faces are classified together
 
@@ -70,7 +69,7 @@ class _Decoder:
     def __call__(self, long_side: int | None) -> Photo:
         """Return the photo with a long side of at least so many pixels, if it has them."""
         last, self._last = self._last, None
-        tile = _TILE if long_side is None or long_side > 2 * QUICK else QUICK
+        tile = TILE if long_side is None or long_side > 2 * QUICK else QUICK
         if last is not None and last.divisor <= finest(last.width, last.height):
             self._reserve(0, last.pixels.shape[0] * last.pixels.shape[1], tile)
             self._last = last

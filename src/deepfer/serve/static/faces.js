@@ -15,7 +15,7 @@ const SMALL = 480; // smaller pictures are enlarged, up to three times
 const ENLARGE = 3;
 const STRIDES = [8, 16, 32];
 const MULTIPLE = 32;
-const [TILE, OVERLAPPING] = [1280, 160]; // pixels; larger faces were found at a coarser scale
+const [TILE, OVERLAPPING] = [960, 160]; // pixels; larger faces were found at a coarser scale
 const GRID = 16; // parts of a pixel
 const OVERLAP = 0.3; // boxes that share more than this (IoU) are one face
 

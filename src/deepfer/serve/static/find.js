@@ -16,7 +16,7 @@ import { affine, cut, luma, plane, reduce, resize, roundEven, turnLeft } from ".
 const QUICK = 640; // long side of the first look, in pixels
 const ENOUGH = 2.1e6; // pixels; up to there a large face says that the photo is of people nearby
 const LARGE = 1 / 12; // a face of this share of the long side is large
-const BEHIND = 1024; // long side at which larger photos of people nearby are searched for others
+const BEHIND = 960; // long side at which larger photos of people nearby are searched for others
 const TURNED = 480; // long side of looks at turned copies
 const FAINT = 0.6; // score at which another look's finding is worth a closer one
 const [AROUND, CLOSE, FACE] = [384, 256, 116]; // pixels of a closer look: surroundings, view, face
