@@ -192,6 +192,9 @@ class FaceFinder:
         side = _AROUND * max(face.box[2:]) / _FACE
         around, turn, shift = _square(photo, _middle(face), side, 0, _AROUND)
         sides = self._from_all_sides(around)
+        own = _back(face, 1 / turn, -shift / turn, around)
+        if abs(_roll(own)) >= _STRAIGHT:  # a larger face's landmarks follow its turn better
+            sides.append((own, 0.0))
         straight = (self._straightened(around, *side) for side in sides)
         best = max(filter(None, straight), key=_preference, default=None)
         if best is None or best.detector_score < self.min_score:
@@ -236,7 +239,8 @@ class FaceFinder:
 
     def _closer(self, around: Image, middle: complex, degrees: float) -> Face | None:
         view, turn, shift = _square(around, middle, _CLOSE, degrees, _CLOSE)
-        face = _in_the_middle(self._faint(view, _CLOSE), 0)
+        seen = self._faint(view)  # enlarged: landmarks follow turns better
+        face = _in_the_middle(seen, 0)
         return None if face is None else _back(face, turn, shift, around)
 
 

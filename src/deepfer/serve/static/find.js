@@ -171,8 +171,12 @@ export class FaceFinder {
   async #upright(photo, face) {
     const side = (AROUND * widthOf(face)) / FACE;
     const { view: around, turn, shift } = square(photo, middleOf(face), side, 0, AROUND);
+    const [across, origin] = [1 / turn.x, { x: -shift.x / turn.x, y: -shift.y / turn.x }];
+    const own = back(face, { x: across, y: 0 }, origin, around); // the square is not turned
+    const sides = await this.#fromAllSides(around);
+    if (Math.abs(rollOf(own)) >= STRAIGHT) sides.push([own, 0]); // its landmarks follow better
     let best = null;
-    for (const [seen, degrees] of await this.#fromAllSides(around)) {
+    for (const [seen, degrees] of sides) {
       const straight = await this.#straightened(around, seen, degrees);
       if (straight && (!best || preference(straight) > preference(best))) best = straight;
     }
@@ -221,7 +225,8 @@ export class FaceFinder {
 
   async #closer(around, middle, degrees) {
     const { view, turn, shift } = square(around, middle, CLOSE, degrees, CLOSE);
-    const face = inTheMiddle(await this.#detect([view], CLOSE), NOWHERE);
+    const seen = await this.#detect([view], QUICK); // enlarged: landmarks follow turns better
+    const face = inTheMiddle(seen, NOWHERE);
     return face && back(face, turn, shift, around);
   }
 }
