@@ -191,37 +191,36 @@ class FaceFinder:
         """
         side = _AROUND * max(face.box[2:]) / _FACE
         around, turn, shift = _square(photo, _middle(face), side, 0, _AROUND)
-        sides = self._from_all_sides(around)
-        own = _back(face, 1 / turn, -shift / turn, around)
-        if abs(_roll(own)) >= _STRAIGHT:  # a larger face's landmarks follow its turn better
-            sides.append((own, 0.0))
-        straight = (self._straightened(around, *side) for side in sides)
+        # a larger face's own landmarks follow its turn better
+        sides = [_back(face, 1 / turn, -shift / turn, around), *self._from_all_sides(around)]
+        straight = (self._straightened(around, side) for side in sides)
         best = max(filter(None, straight), key=_preference, default=None)
         if best is None or best.detector_score < self.min_score:
             return None
         found = _back(best, turn, shift, photo)
         return replace(found, detector_score=max(best.detector_score, face.detector_score))
 
-    def _straightened(self, around: Image, seen: Face | None, degrees: float) -> Face | None:
-        """Look at a face from where its landmarks say that it is upright.
+    def _straightened(self, around: Image, seen: Face) -> Face | None:
+        """Look at a face from where its landmarks say that it is upright, until it is.
 
         Args:
             around: The face in the middle of its surroundings, `_FACE` pixels wide.
             seen: The face as it was seen.
-            degrees: The side it was seen from.
         """
+        face: Face | None = seen
         for _ in range(_TURNS):
-            if seen is None or abs(_turned(_roll(seen), degrees)) < _STRAIGHT:
-                break
             degrees = round(_roll(seen))
-            seen = self._closer(around, _middle(seen), degrees)
-        return seen
+            face = self._closer(around, _middle(seen), degrees)
+            if face is None or abs(_turned(_roll(face), degrees)) < _STRAIGHT:
+                break
+            seen = face
+        return face
 
-    def _from_all_sides(self, around: Image) -> list[tuple[Face, float]]:
+    def _from_all_sides(self, around: Image) -> list[Face]:
         """Look at what is in the middle of a square from four sides, in one picture.
 
         Returns:
-            The face as it is seen from each side, if it is, and the side in degrees.
+            The face as it is seen from each side where it is.
         """
         edge = (_AROUND - _CLOSE) // 2
         view = around[edge : edge + _CLOSE, edge : edge + _CLOSE]
@@ -234,7 +233,7 @@ class FaceFinder:
             face = _in_the_middle(seen, corner)
             if face is not None:
                 place = complex(edge, edge) + shift - turn * corner
-                found.append((_back(face, turn, place, around), 90.0 * quarter))
+                found.append(_back(face, turn, place, around))
         return found
 
     def _closer(self, around: Image, middle: complex, degrees: float) -> Face | None:

@@ -196,7 +196,6 @@ def both(
         *(pytest.param(partial(turned, n), 1, id=f"turned_by_{n}") for n in (45, 90, 180)),
         (lying_group, 3),
         (far_face, 1),
-        (tight_crop, 1),
         (plain, 0),
         (no_face, 0),
     ],
@@ -229,6 +228,8 @@ def test_results_are_those_of_python(
 @pytest.mark.parametrize(
     ("make", "faces"),
     [
+        # a gray level of an enlarged view depends on the last digits
+        (tight_crop, 1),
         # Python decodes it at half its size
         pytest.param(partial(several_faces, kind="JPEG"), 3, id="large_jpeg"),
     ],
@@ -244,7 +245,8 @@ def test_results_are_nearly_those_of_python(
         photo = make(picture.convert("RGB"))
     found, expected = both(in_page, recognizer, photo)
     assert len(found["faces"]) == len(expected["faces"]) == faces
-    for face, same in zip(found["faces"], expected["faces"], strict=True):
+    pairs = (sorted(result["faces"], key=lambda face: face["box"]) for result in (found, expected))
+    for face, same in zip(*pairs, strict=True):
         assert face["box"] == pytest.approx(same["box"], abs=3)
         assert face["detector_score"] == pytest.approx(same["detector_score"], abs=0.02)
         assert face["expression"] == same["expression"]

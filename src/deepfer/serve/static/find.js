@@ -171,13 +171,12 @@ export class FaceFinder {
   async #upright(photo, face) {
     const side = (AROUND * widthOf(face)) / FACE;
     const { view: around, turn, shift } = square(photo, middleOf(face), side, 0, AROUND);
-    const [across, origin] = [1 / turn.x, { x: -shift.x / turn.x, y: -shift.y / turn.x }];
-    const own = back(face, { x: across, y: 0 }, origin, around); // the square is not turned
-    const sides = await this.#fromAllSides(around);
-    if (Math.abs(rollOf(own)) >= STRAIGHT) sides.push([own, 0]); // its landmarks follow better
+    // a larger face's own landmarks follow its turn better; the square is not turned
+    const origin = { x: -shift.x / turn.x, y: -shift.y / turn.x };
+    const own = back(face, { x: 1 / turn.x, y: 0 }, origin, around);
     let best = null;
-    for (const [seen, degrees] of sides) {
-      const straight = await this.#straightened(around, seen, degrees);
+    for (const seen of [own, ...(await this.#fromAllSides(around))]) {
+      const straight = await this.#straightened(around, seen);
       if (straight && (!best || preference(straight) > preference(best))) best = straight;
     }
     if (!best || best.score < this.#minScore) return null;
@@ -185,26 +184,27 @@ export class FaceFinder {
   }
 
   /**
-   * Look at a face from where its landmarks say that it is upright.
+   * Look at a face from where its landmarks say that it is upright, until it is.
    *
    * @param {Plane} around The face in the middle of its surroundings, `FACE` pixels wide.
-   * @param {Face?} seen The face as it was seen.
-   * @param {number} degrees The side it was seen from.
+   * @param {Face} seen The face as it was seen.
+   * @returns {Promise<Face?>}
    */
-  async #straightened(around, seen, degrees) {
+  async #straightened(around, seen) {
+    let face = seen;
     for (let i = 0; i < TURNS; i++) {
-      if (!seen || Math.abs(turned(rollOf(seen), degrees)) < STRAIGHT) break;
-      degrees = roundEven(rollOf(seen));
-      seen = await this.#closer(around, middleOf(seen), degrees);
+      const degrees = roundEven(rollOf(seen));
+      face = await this.#closer(around, middleOf(seen), degrees);
+      if (!face || Math.abs(turned(rollOf(face), degrees)) < STRAIGHT) break;
+      seen = face;
     }
-    return seen;
+    return face;
   }
 
   /**
    * Look at what is in the middle of a square from four sides, in one picture.
    *
-   * @returns {Promise<[Face, number][]>} The face as it is seen from each side where it is, and
-   *   the side in degrees.
+   * @returns {Promise<Face[]>} The face as it is seen from each side where it is.
    */
   async #fromAllSides(around) {
     const edge = (AROUND - CLOSE) / 2;
@@ -218,7 +218,7 @@ export class FaceFinder {
       const { turn, shift } = quarterTurn(quarter, view);
       const start = moved(corner, turn, NOWHERE);
       const place = { x: edge + shift.x - start.x, y: edge + shift.y - start.y };
-      found.push([back(face, turn, place, around), 90 * quarter]);
+      found.push(back(face, turn, place, around));
     }
     return found;
   }
