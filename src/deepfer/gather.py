@@ -35,7 +35,7 @@ def expand(path: str) -> tuple[list[tuple[str, str]], list[str]]:
         found = []
         for one in walk(path):
             if is_special(one) or one.is_dir():
-                unread.append(f"{one}: {_why_not(one)}")
+                unread.append(f"{one}: {why_not(one)}")
             elif looks_like_picture(one):
                 found.append((str(one), one.relative_to(path).as_posix()))
     elif any(c in path for c in "*?[") and not Path(path).exists():
@@ -94,7 +94,8 @@ def _is_named_so(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES | _OTHER_SUFFIXES
 
 
-def _why_not(path: Path) -> str:
+def why_not(path: Path) -> str:
+    """Say why a folder, pipe or device is not read, and what to do."""
     if path.is_dir():
         return "a folder that may not be read; change its permissions"
     return "a pipe or a device, not a file; take it out"

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from deepfer.batch.plan import VIDEO_SUFFIXES, Job
 from deepfer.errors import InputError
 from deepfer.files import printable, replacing
+from deepfer.gather import why_not
 from deepfer.media import is_special, quiet
 from deepfer.pipeline import Recognizer
 from deepfer.report import face_row
@@ -71,7 +72,7 @@ class Worker:
 
     def _other(self, source: str) -> list[list[Any]]:
         if is_special(source):
-            raise InputError(f"{source}: a pipe or a device, not a file; take it out")
+            raise InputError(f"{source}: {why_not(Path(source))}")
         with VideoFile(source) as video:
             frames = analyse(video, self._recognizer, every=self.job.options.every, workers=1)
             return [row for found in frames for row in rows(source, found)]

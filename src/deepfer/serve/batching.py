@@ -1,7 +1,6 @@
 """Requests of several clients share batches of the network."""
 
 import asyncio
-import io
 import math
 import os
 import sys
@@ -11,8 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
-from PIL import Image as PillowImage
-
+from deepfer.media import open_picture
 from deepfer.pipeline import Prepared, Recognizer
 from deepfer.prior import Prior
 from deepfer.serve.turns import Turns
@@ -157,7 +155,7 @@ def _be_nice(niceness: int) -> None:
 
 def _size(data: bytes) -> int:
     try:
-        with PillowImage.open(io.BytesIO(data)) as picture:
+        with open_picture(data) as picture:
             return picture.width * picture.height
     except Exception:  # told on decoding
         return 0
