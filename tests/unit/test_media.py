@@ -279,7 +279,10 @@ class TestExpand:
         names = [name for _, name in found]
         assert names == ["a.jpg", "b.png", "sub/c.PNG"]
 
-    def test_content_counts_and_what_is_not_read_is_listed(self, tmp_path: Path) -> None:
+    def test_content_counts_and_what_is_not_read_is_listed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pillow_heif", None)
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "noname", "PNG")
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "a.bin", "BMP")
         PillowImage.new("RGB", (8, 8)).save(tmp_path / "icon.ico")
