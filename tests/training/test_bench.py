@@ -3,35 +3,36 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import Run
-from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.report import write_report
 from deepfer.bench.run import require_sources, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
-from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
+from deepfer.methods import create_method
+from deepfer.methods.base import Division
+from deepfer.methods.hog_svm import HogSvm
+from deepfer.methods.network import NetworkMethod
 from deepfer.prior import reweighted
 
 TABLE = """
 title = "Two rows"
 dataset = "drawn"
-[[rows]]
-method = "tiny"
-protocol = "random"
-recipe = "drawn_deep_emotion"
-set = ["epochs=1"]
-seeds = 2
-published = 99.0
-[[rows]]
-method = "floor"
-protocol = "random"
-floor = "pixels-1nn"
+[[methods]]
+title = "tiny"
+options.recipe = "drawn_deep_emotion"
+options.set = ["epochs=1"]
+on.random = { published = 99.0, seeds = 2 }
+[[methods]]
+title = "floor"
+method = "pixels-1nn"
+on.random = {}
 """
 
 
@@ -46,17 +47,7 @@ def test_every_shipped_table_is_valid(name: str) -> None:
     content = load_table(name)
     assert len({row.slug for row in content.rows}) == len(content.rows)
     for row in content.rows:
-        if row.recipe:
-            assert content.recipe(row, seed=1, fold=0).split_seed == 1
-
-
-@pytest.mark.parametrize("name", list_floors())
-def test_floors_know_what_they_have_seen(name: str) -> None:
-    drawn = open_dataset("drawn", None, per_class=3)
-    train = drawn.load("train")
-    probabilities = floor_probabilities(name, train, train, seed=0)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    assert (probabilities.argmax(axis=1) == train.labels).mean() > 0.95
+        row.method.require(Cell(row, 0, 0).division(content.dataset))
 
 
 def test_cells_are_done_once_and_survive_a_stop(table: Table, tmp_path: Path) -> None:
@@ -76,7 +67,13 @@ def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path)
     floor = Cell(table.rows[1], 0, 0)
     run_cell(table, floor, root=None, results=tmp_path)
     path = floor.folder(tmp_path) / "metrics.json"
-    path.write_text(path.read_text().replace('"pixels-1nn"', '"another"'))
+    other = replace(table.rows[1], method=create_method("hog-svm", {}))
+    with pytest.raises(CheckpointError, match="another recipe or method"):
+        run_cell(
+            table, replace(floor, row=replace(other, title="floor")), root=None, results=tmp_path
+        )
+    own = floor.row.method.fingerprint(floor.division("drawn"))
+    path.write_text(path.read_text().replace(own, "another"))
     with pytest.raises(CheckpointError, match="another recipe"):
         run_cell(table, floor, root=None, results=tmp_path)
     path.write_text("")
@@ -84,24 +81,25 @@ def test_results_of_another_recipe_are_not_touched(table: Table, tmp_path: Path)
         run_cell(table, floor, root=None, results=tmp_path)
 
 
-def test_what_rows_name_is_looked_for_before_any_work(table: Table) -> None:
-    row = Row(method="m", protocol="random", floor="chance")
-    with pytest.raises(UnknownNameError, match="unknown floor 'chance'"):
+def test_what_rows_build_on_is_looked_for_before_any_work(table: Table) -> None:
+    row = replace(table.rows[1], method=create_method("trained", {"weights": "nowhere"}))
+    with pytest.raises(CheckpointError, match="nowhere"):
         require_sources(table, [table.rows[0], row])
 
 
 def test_a_table_needs_rows_on_a_data_set(tmp_path: Path) -> None:
-    (tmp_path / "none.toml").write_text('title = "t"\ndataset = "drawn"\nrows = []\n')
-    with pytest.raises(RecipeError, match="rows: "):
+    (tmp_path / "none.toml").write_text('title = "t"\ndataset = "drawn"\nmethods = []\n')
+    with pytest.raises(RecipeError, match="methods: "):
         load_table(str(tmp_path / "none.toml"))
     (tmp_path / "other.toml").write_text(TABLE.replace('"drawn"', '"nope"', 1))
     with pytest.raises(UnknownNameError, match="unknown data set 'nope'"):
         load_table(str(tmp_path / "other.toml"))
 
 
-def test_a_row_cannot_change_what_is_tested(table: Table) -> None:
-    row = Row(method="m", protocol="random", recipe="drawn_deep_emotion", set=["split_seed=7"])
-    assert table.recipe(row, seed=2, fold=0).split_seed == 2
+def test_a_row_cannot_change_what_is_tested() -> None:
+    method = NetworkMethod(recipe="drawn_deep_emotion", set=("split_seed=7", "fold=1"))
+    recipe = method.resolved(Division("drawn", "random", seed=2, fold=0))
+    assert (recipe.split_seed, recipe.seed, recipe.fold) == (2, 2, 0)
 
 
 def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
@@ -115,10 +113,10 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
     run_cell(table, Cell(table.rows[0], 0, 0), root=None, results=tmp_path)
     weights = str(Cell(table.rows[0], 0, 0).folder(tmp_path) / "run")
     text = (tmp_path / "two.toml").read_text()
-    for answer in ("own", "equal", "probe"):
+    for name in ("trained", "reweighted", "probe"):
         text += (
-            f'[[rows]]\nmethod = "w {answer}"\nprotocol = "random"\n'
-            f'weights = "{weights}"\nanswer = "{answer}"\n'
+            f'[[methods]]\ntitle = "w {name}"\nmethod = "{name}"\n'
+            f'options.weights = "{weights}"\non.random = {{}}\n'
         )
     (tmp_path / "two.toml").write_text(text)
     more = load_table(str(tmp_path / "two.toml"))
@@ -133,8 +131,8 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
     assert equal["confusion"] == own["confusion"]
     # after one epoch the features are worth more than the classifier
     assert probe["figures"]["accuracy"] > own["figures"]["accuracy"]
-    (tmp_path / "two.toml").write_text(TABLE.replace("floor =", 'answer = "equal"\nfloor ='))
-    with pytest.raises(RecipeError, match="goes with weights only"):
+    (tmp_path / "two.toml").write_text(text.replace("options.weights", "options.wieghts"))
+    with pytest.raises(RecipeError, match=r"w trained on random: trained has 2 problem\(s\)"):
         load_table(str(tmp_path / "two.toml"))
 
 
@@ -170,10 +168,10 @@ def result(
     accuracies: tuple[float, ...],
     published: float | None = None,
     *,
-    method: str = "m",
+    title: str = "m",
     against: str = "",
 ) -> RowResult:
-    row = Row(method=method, protocol="random", recipe="r", published=published, against=against)
+    row = Row(title=title, protocol="random", method=HogSvm(), published=published, against=against)
     confusion = np.array([[60, 10], [15, 15]])
     return RowResult(row, dict(enumerate(accuracies)), (), confusion, 100, ("a", "b"), "", "", "")
 
@@ -196,7 +194,7 @@ def test_intervals() -> None:
 
 def test_differences_are_told_seed_by_seed(tmp_path: Path) -> None:
     plain = result((0.70, 0.90, 0.80))
-    better = result((0.72, 0.91, 0.83, 0.2), method="b", against="m")  # one seed more than m
+    better = result((0.72, 0.91, 0.83, 0.2), title="b", against="m")  # one seed more than m
     mean, low, high = difference(better, plain) or (0, 0, 0)
     assert mean == pytest.approx(0.02)
     assert high - mean == pytest.approx(mean - low)
@@ -210,7 +208,7 @@ def test_differences_are_told_seed_by_seed(tmp_path: Path) -> None:
 
 
 def test_folds_are_cells() -> None:
-    row = Row(method="m", protocol="subject-10fold", recipe="drawn_deep_emotion", seeds=2)
+    row = Row(title="m", protocol="subject-10fold", method=HogSvm(), seeds=2)
     own = Table(name="t", title="t", dataset="ckplus", rows=[row])
     assert len(own.cells(row)) == 20
 
@@ -219,10 +217,12 @@ def test_bad_tables(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="drawn"):
         load_table("cifar")
     for change, expected in (
-        (("seeds = 2", "seeds = 0"), "rows.0.seeds"),
-        (('floor = "pixels-1nn"', ""), "give one of"),
+        (("seeds = 2", "seeds = 0"), "methods.0.on.random.seeds"),
+        (('"pixels-1nn"', '"network"'), "options.recipe"),
+        (("on.random = {}", ""), "methods.1.on"),
         (("published", "publsihed"), "publsihed"),
         (("seeds = 2", 'against = "big"'), "no row 'big' on random"),
+        (("on.random = {}", "on.random = { options.c = 1 }"), "floor on random: pixels-1nn has 1"),
     ):
         (tmp_path / "bad.toml").write_text(TABLE.replace(*change))
         with pytest.raises(RecipeError, match=expected):

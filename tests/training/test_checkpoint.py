@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from conftest import ROOT
+from conftest import ROOT, train_recipe
 from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, DataError, RecipeError
 from deepfer.models import create_model
-from deepfer.training import checkpoint, loop
+from deepfer.training import checkpoint
 from deepfer.training.recipe import load_recipe
 
 CASES = ROOT / "tests" / "cases" / "text"
@@ -23,7 +23,7 @@ TINY = (*TINY, "model_options.hidden=8")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "run"
-    loop.train(load_recipe("drawn_deepfer_fast", TINY), root=None, run=folder)
+    train_recipe(load_recipe("drawn_deepfer_fast", TINY), root=None, run=folder)
     return folder
 
 
@@ -66,7 +66,7 @@ def test_a_renamed_key_is_one_line(run: Path, tmp_path: Path, old: str, new: str
             (folder / file.name).write_bytes(file.read_bytes())
     checkpoint.save(folder / checkpoint.LAST, renamed, json.loads(metadata["deepfer"]))
     with pytest.raises(CheckpointError, match=r"does not fit this run \(.*\); train anew") as error:
-        loop.train(load_recipe("drawn_deepfer_fast", TINY), root=None, run=folder, resume=True)
+        train_recipe(load_recipe("drawn_deepfer_fast", TINY), root=None, run=folder, resume=True)
     assert "\n" not in str(error.value)
 
 
@@ -88,7 +88,7 @@ def test_options_out_of_range(options: dict[str, object]) -> None:
 def test_a_recipe_with_an_option_out_of_range(tmp_path: Path) -> None:
     recipe = load_recipe("drawn_deepfer_fast", (*TINY, "model_options.dropout=nan"))
     with pytest.raises(RecipeError, match="model_options: deepfer_fast: dropout runs from 0 to 1"):
-        loop.train(recipe, root=None, run=tmp_path / "run")
+        train_recipe(recipe, root=None, run=tmp_path / "run")
 
 
 @pytest.mark.parametrize("options", [{"size": 1_000_000}, {"per_class": 10**9}, {"size": 8}])

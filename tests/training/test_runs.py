@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conftest import train_recipe as train
 from deepfer.classify import Classifier
 from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
 from deepfer.training import checkpoint
 from deepfer.training.average import average
 from deepfer.training.export import export
-from deepfer.training.loop import train
 from deepfer.training.recipe import (
     Augment,
     Distill,

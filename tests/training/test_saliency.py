@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import train_recipe as train
 from deepfer.bench.run import run_cell
 from deepfer.bench.table import Cell, load_table
 from deepfer.data import open_dataset
@@ -13,7 +14,6 @@ from deepfer.errors import CheckpointError
 from deepfer.training import checkpoint
 from deepfer.training.build import training_sets
 from deepfer.training.export import export
-from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, Saliency, load_recipe
 from deepfer.training.saliency import FIRST, SaliencyView, box, dimmed, hard_weight, soft_weight
 
@@ -85,7 +85,10 @@ def test_variants(variant: str, recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_a_row_with_saliency(tmp_path: Path) -> None:
-    row = '[[rows]]\nmethod = "{}"\nprotocol = "random"\nrecipe = "drawn_deep_emotion"\nset = {}\n'
+    row = (
+        '[[methods]]\ntitle = "{}"\noptions.recipe = "drawn_deep_emotion"\noptions.set = {}\n'
+        "on.random = {{}}\n"
+    )
     saliency = ["saliency.variant=box", "saliency.patch=24", "saliency.stride=24"]
     (tmp_path / "t.toml").write_text(
         'title = "t"\ndataset = "drawn"\n'

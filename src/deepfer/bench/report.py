@@ -39,7 +39,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
     for row in rows:
         if not row.accuracies:
             continue
-        title = f"{row.row.method}, {row.row.protocol}"
+        title = f"{row.row.title}, {row.row.protocol}"
         stem = results / "confusion" / row.row.slug
         stem.parent.mkdir(parents=True, exist_ok=True)
         header = ["true \\ predicted", *row.labels]
@@ -51,7 +51,7 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
         if (curves := _curves(table, row, results)) is not None:
             pictures.append(("training curves", curves))
         sections.append(section(title, row.labels, row.confusion, pictures))
-    by_row = {(row.row.protocol, row.row.method): row for row in rows}
+    by_row = {(row.row.protocol, row.row.title): row for row in rows}
     lines = [_line(row, by_row.get((row.row.protocol, row.row.against))) for row in rows]
     write_page(results, table.title, _COLUMNS, lines, sections)
 
@@ -71,7 +71,7 @@ def _line(row: RowResult, other: RowResult | None) -> list[str]:
     told = ["", ""]
     if other is not None and apart is not None:
         mean, *ends = (f"{round(100 * value, 2) + 0:+.2f}" for value in apart)  # never -0.00
-        told = [f"{mean} ({' to '.join(ends)})", other.row.method]
+        told = [f"{mean} ({' to '.join(ends)})", other.row.title]
     if row.mean is None:
         measured = ["not measured", *[""] * 7]
     else:
@@ -90,7 +90,7 @@ def _line(row: RowResult, other: RowResult | None) -> list[str]:
     published = "" if row.row.published is None else f"{row.row.published:.2f}"
     seeds = f"{len(row.accuracies)} of {row.row.seeds}"
     return [
-        row.row.method,
+        row.row.title,
         row.row.protocol,
         published,
         *measured,

@@ -30,6 +30,7 @@ from deepfer.bench.page import png
 from deepfer.data.protocols import find_protocol
 from deepfer.errors import CheckpointError, DivergedError, RecipeError
 from deepfer.files import csv_text, git_commit, write_bytes, write_text
+from deepfer.training.build import training_sets
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, load_recipe, read_toml
 
@@ -178,7 +179,8 @@ def _mean_accuracy(
 
         folder = runs / recipe.fingerprint()
         try:
-            run = train(recipe, root=root, run=folder, resume=True, after_epoch=report)
+            sides = training_sets(recipe, root)
+            run = train(recipe, *sides, run=folder, resume=True, after_epoch=report)
         except DivergedError as error:
             raise optuna.TrialPruned(str(error)) from None
         assert run is not None  # noqa: S101  a search is one process

@@ -212,21 +212,21 @@ def bench(
         for name in list_tables():
             for row in load_table(name).rows:
                 published = "" if row.published is None else f"published {row.published}"
-                answer(f"{name:<8} {row.protocol:<26} {published:<15} {row.method}")
+                answer(f"{name:<8} {row.protocol:<26} {published:<15} {row.title}")
         return
     from deepfer.bench.report import write_report
     from deepfer.bench.run import require_sources, run_cell
     from deepfer.bench.summary import summarize
 
     content = load_table(table)
-    chosen = [row for row in content.rows if rows in f"{row.protocol} {row.method}"]
+    chosen = [row for row in content.rows if rows in f"{row.protocol} {row.title}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
     require_sources(content, chosen)
     results = results_folder(out or Path("results") / content.name)
     for row in chosen:
         for cell in content.cells(row):
-            tell(f"{row.protocol}, {row.method}, seed {cell.seed}, fold {cell.fold}")
+            tell(f"{row.protocol}, {row.title}, seed {cell.seed}, fold {cell.fold}")
             run_cell(content, cell, root=root, results=results)
         write_report(content, [summarize(content, r, results) for r in content.rows], results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())

@@ -17,6 +17,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
 ) -> None:
     """Train a network as a recipe says. The same command works under torchrun."""
+    from deepfer.training.build import training_sets
     from deepfer.training.loop import train as run_training
     from deepfer.training.recipe import load_recipe
     from deepfer.training.record import summary
@@ -26,7 +27,7 @@ def train(
     try:
         best = run_training(
             settings,
-            root=root,
+            *training_sets(settings, root),
             run=folder,
             resume=resume,
             after_epoch=lambda row: tell(summary(row, settings.epochs)),

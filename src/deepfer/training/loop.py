@@ -37,7 +37,6 @@ from deepfer.training.build import (
     placed,
     start_from,
     teacher,
-    training_sets,
 )
 from deepfer.training.degrade import degrade
 from deepfer.training.distributed import Process, processes
@@ -54,8 +53,9 @@ _TASK = TaskID(0)  # the bar's only one
 
 def train(
     recipe: Recipe,
+    train_set: ImageSet,
+    val_set: ImageSet,
     *,
-    root: Path | None,
     run: Path,
     resume: bool = False,
     after_epoch: AfterEpoch = lambda row: None,
@@ -68,7 +68,8 @@ def train(
 
     Args:
         recipe: What to do.
-        root: Folder that holds the data set; None for data that is drawn.
+        train_set: What to learn from; see `build.training_sets` for what the recipe names.
+        val_set: What to choose the epoch on.
         run: The run folder.
         resume: Go on from ``last.safetensors`` where it exists. The end is the same as without
             an interruption, since every epoch draws its randomness from the seed and its number.
@@ -89,9 +90,9 @@ def train(
     """
     if recipe.saliency.variant != "none" and first is None:
         first = run / FIRST
-        train(replace(recipe, saliency=Saliency()), root=root, run=first, resume=True)
+        train(replace(recipe, saliency=Saliency()), train_set, val_set, run=first, resume=True)
     with processes() as process:
-        return _Run(recipe, root, run, process, after_epoch, first).go(resume)
+        return _Run(recipe, train_set, val_set, run, process, after_epoch, first).go(resume)
 
 
 class _Run:
@@ -100,7 +101,8 @@ class _Run:
     def __init__(
         self,
         recipe: Recipe,
-        root: Path | None,
+        train_set: ImageSet,
+        val_set: ImageSet,
         folder: Path,
         process: Process,
         after_epoch: AfterEpoch,
@@ -108,7 +110,6 @@ class _Run:
     ) -> None:
         self.recipe, self.folder, self.process = recipe, folder, process
         self.after_epoch = after_epoch
-        train_set, val_set = training_sets(recipe, root)
         if recipe.loss.votes and train_set.votes is None:
             raise DataError(
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
