@@ -133,7 +133,7 @@ class TestPlan:
         os.mkfifo(tmp_path / "in" / "a.jpg")
         os.mkfifo(tmp_path / "in" / "b.mp4")
         job = plan(str(tmp_path / "in"), tmp_path / "job", Options())
-        Worker(job)(0)
+        Worker(job).partition(0)
         errors = [str(row["error"]) for row in table(job.folder, "errors")]
         assert len(errors) == 2
         assert all("a pipe or a device" in error for error in errors)
