@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
+from itertools import chain
 from pathlib import Path
 
 from deepfer.errors import InputError
@@ -61,7 +62,9 @@ def sweep(folder: Path, name: str = "*", *, below: bool = False) -> None:
     """
     wanted = "*" if name == "*" else escape(name)
     pattern = f".{wanted}.partial-*"
-    for partial in folder.rglob(pattern) if below else folder.glob(pattern):
+    # what was to replace a temporary file has a temporary name itself
+    found = folder.rglob(pattern) if below else chain(*map(folder.glob, (pattern, f".{pattern}")))
+    for partial in found:
         writer = partial.name.rpartition("-")[2]
         if writer.isdecimal() and not _is_running(int(writer)):
             with suppress(OSError):  # what cannot be deleted harms nobody

@@ -16,6 +16,7 @@ from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
+from deepfer.files import claimed
 from deepfer.prior import reweighted
 
 TABLE = """
@@ -136,6 +137,13 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text(TABLE.replace("floor =", 'answer = "equal"\nfloor ='))
     with pytest.raises(RecipeError, match="goes with weights only"):
         load_table(str(tmp_path / "two.toml"))
+
+
+def test_two_tables_in_one_folder(deepfer: Run, table: Table, tmp_path: Path) -> None:
+    with claimed(tmp_path / "results"):
+        done = deepfer("bench", "two.toml", "--out", "results")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: results: another deepfer is writing there")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from deepfer.batch.plan import Job
 from deepfer.batch.work import Worker
-from deepfer.ending import end_with_parent
+from deepfer.ending import end_with_parent, undisturbed
 from deepfer.errors import DeepferError
 
 
@@ -55,6 +55,7 @@ class _Attempts:
     """Does what a worker is asked, and keeps failures as values: they travel in any case."""
 
     def __init__(self, job: Job) -> None:
+        end_with_parent()
         self._job = job
         self._worker: Worker | None = None
 
@@ -87,7 +88,7 @@ class _Process:
         self.connection, theirs = _spawn.Pipe()
         # as a daemon it is ended, and not waited for, where this process ends in a hurry
         self._process = _spawn.Process(target=_serve, args=(theirs, job), daemon=True)
-        with _deaf_to_ctrl_c():
+        with undisturbed():
             self._process.start()
         theirs.close()  # or its end would not be heard
         self.ask("columns")
@@ -114,23 +115,9 @@ class _Process:
 
 def _serve(asked: "Connection[Any, Any]", job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
-    end_with_parent()
     attempts = _Attempts(job)
     while True:
         asked.send(attempts.do(*asked.recv()))
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Start a process that the terminal does not interrupt before it can say so itself."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _in_words(code: int) -> str:
