@@ -12,6 +12,7 @@ after a kill, and nothing lie about after the end. Needs Linux.
 import argparse
 import importlib.util
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ def main() -> int:
         sys.exit("needs Linux: other systems do not show the environment of processes")
     if STRACE is None:
         _tell("no strace: nothing is killed at a system call")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chance = random.Random(options.seed)  # noqa: S311
     kills = options.kills or sys.maxsize
     minutes = options.minutes or (5 if options.kills is None else sys.maxsize)

@@ -9,6 +9,8 @@ import subprocess
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,8 @@ class Trials:
     def _fault(self, done: Any, what: str) -> None:
         self.outcome.faults.append(f"{done}: {what}")
 
-    def _start(self, folder: Path, *before: str) -> tuple["subprocess.Popen[str]", str]:
+    @contextmanager
+    def _started(self, folder: Path, *before: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         folder.mkdir(parents=True, exist_ok=True)
         mark = uuid.uuid4().hex
         process = subprocess.Popen(
@@ -81,34 +84,37 @@ class Trials:
             text=True,
             start_new_session=True,
         )
-        return process, mark
+        try:
+            yield process, mark
+        finally:  # nothing, unless this was interrupted, or there is a fault
+            for left in _marked(mark):
+                _send(left, signal.SIGKILL)
 
     def _to_the_end(self, folder: Path) -> tuple[int, str]:
-        process, mark = self._start(folder)
-        _, told = process.communicate(timeout=600)
-        self._require_end(mark, "its own end")
+        with self._started(folder) as (process, mark):
+            _, told = process.communicate(timeout=600)
+            self._require_end(mark, "its own end")
         return process.returncode, told
 
     def _kill(self, folder: Path) -> str:
         """Start the command and kill it, or one of its processes."""
         way = self._chance.choice(WAYS)
         self.outcome.kills[way] += 1
+        before: list[str] = []
         if way == "system call":
-            assert STRACE is not None
             number = round(10 ** self._chance.uniform(0, 3))
             calls = ["-e", f"trace={_CALLS}"]
             inject = ["-e", f"inject={_CALLS}:signal=SIGKILL:when={number}"]
-            quiet = ["-f", "--seccomp-bpf", "-qqq", "-o", os.devnull]
-            process, mark = self._start(folder, STRACE, *quiet, *calls, *inject)
+            before = [str(STRACE), "-f", "--seccomp-bpf", "-qqq", "-o", os.devnull, *calls, *inject]
             when = f"{way} {number}"
-        else:
-            process, mark = self._start(folder)
-            moment = self._chance.uniform(0, self._seconds)
-            when = f"{way} after {moment:.2f} s"
-            time.sleep(moment)
-            _signal(process, way, mark, self._chance)
-        _, told = process.communicate(timeout=600)
-        self._require_end(mark, when)
+        moment = self._chance.uniform(0, self._seconds)
+        with self._started(folder, *before) as (process, mark):
+            if not before:
+                when = f"{way} after {moment:.2f} s"
+                time.sleep(moment)
+                _signal(process, way, mark, self._chance)
+            _, told = process.communicate(timeout=600)
+            self._require_end(mark, when)
         if process.returncode == 130 and "Traceback" in told:
             self._fault(when, told)
         return when
@@ -120,8 +126,6 @@ class Trials:
             slow = all(any(own in name for own in _SLOW) for name in names)
             if time.monotonic() - began > (_MORE if slow else _PATIENCE):
                 self._fault(when, f"still running: {names}")
-                for process in left:
-                    _send(process, signal.SIGKILL)
                 return
             time.sleep(0.05)
 
