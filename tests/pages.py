@@ -31,5 +31,6 @@ def running(*arguments: object, environment: Mapping[str, str] | None = None) ->
             pytest.fail(f"did not start: {told}")
     finally:
         process.terminate()
-        process.wait(20)
+        code = process.wait(20)
         process.stderr.close()
+    assert code == 130  # what ends it is heard

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,11 +17,13 @@ import pytest
 from PIL import Image as PillowImage
 
 from conftest import ROOT, Run
+from deepfer.batch.crew import CREWS, WorkerError
 from deepfer.batch.engines import run
-from deepfer.batch.plan import Options, plan
+from deepfer.batch.plan import Job, Options, plan
 from deepfer.batch.work import Worker
 from deepfer.classify import model_path
 from deepfer.errors import InputError
+from deepfer.files import claimed
 
 
 @pytest.fixture
@@ -133,7 +136,7 @@ class TestPlan:
         os.mkfifo(tmp_path / "in" / "a.jpg")
         os.mkfifo(tmp_path / "in" / "b.mp4")
         job = plan(str(tmp_path / "in"), tmp_path / "job", Options())
-        Worker(job)(0)
+        Worker(job).partition(0)
         errors = [str(row["error"]) for row in table(job.folder, "errors")]
         assert len(errors) == 2
         assert all("a pipe or a device" in error for error in errors)
@@ -262,12 +265,123 @@ def test_killed_workers_and_drivers_cost_no_row(photos: Path, tmp_path: Path) ->
         else:
             process.kill()
             process.wait()
-            for child in children:
-                os.kill(child, signal.SIGKILL)
+            time.sleep(2)
+            assert not [child for child in children if Path(f"/proc/{child}").exists()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "14 inputs, 12 faces, 1 errors\n"
     assert len({row["source"] for row in table(tmp_path / "job", "faces")}) == 12
     assert json.loads((tmp_path / "job" / "job.json").read_text())["partitions"] == 14
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the workers")
+def test_sigterm_ends_it_as_ctrl_c_does(photos: Path, tmp_path: Path) -> None:
+    for i in range(12, 200):
+        shutil.copyfile(photos / "00.png", photos / f"{i:03}.png")
+    command = [sys.executable, "-m", "deepfer", "batch", str(photos), "job", "--partition", "100"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (children := workers_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=10) == 130
+        assert process.stderr is not None
+        assert process.stderr.read().endswith("interrupted\n")
+    assert children
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert not (tmp_path / "job" / ".lock").exists()
+
+
+class Fragile:
+    """A worker that ends over some inputs, and every other time over others.
+
+    Args:
+        harmful: End of the names over which it always ends.
+        unlucky: Over these it ends the first time, wherever that is.
+        begins: Whether it begins at all.
+    """
+
+    def __init__(self, job: Job, harmful: str, unlucky: set[str], begins: bool) -> None:
+        self.worker, self.harmful, self.unlucky, self.begins = Worker(job), harmful, unlucky, begins
+        self.ask("columns")
+
+    def ask(self, method: str, *arguments: object) -> None:
+        self.asked = method, arguments
+
+    def answer(self) -> object:
+        method, arguments = self.asked
+        sources = {"columns": lambda: [], "partition": self.worker.job.sources}
+        for source in sources.get(method, lambda source: [source])(*arguments):
+            if source.endswith(self.harmful) or source in self.unlucky:
+                self.unlucky.discard(source)
+                raise WorkerError("SIGSEGV")
+        if not self.begins:
+            raise WorkerError("SIGILL")
+        return getattr(self.worker, method)(*arguments)
+
+    def end(self) -> None:
+        pass
+
+
+def fragile_crew(
+    monkeypatch: pytest.MonkeyPatch, harmful: str, unlucky: set[str], begins: bool = True
+) -> list[str]:
+    """Offer an engine of fragile workers; return the list of those that it starts."""
+    started = []
+
+    class Crew:
+        def __init__(self, job: Job) -> None:
+            self.job = job
+
+        def start(self) -> Fragile:
+            started.append(harmful)
+            return Fragile(self.job, harmful, unlucky, begins)
+
+        def first(self, hands: dict[Fragile, object]) -> Fragile:
+            return next(iter(hands))
+
+    monkeypatch.setitem(CREWS, "fragile", lambda job: nullcontext(Crew(job)))
+    return started
+
+
+def test_suspects_come_last_and_only_the_culprit_is_told(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = plan(str(photos), tmp_path / "job", Options(partition=3))
+    harmful, unlucky = job.sources(1)[0], job.sources(1)[2]
+    fragile_crew(monkeypatch, harmful, {unlucky})
+    assert list(run(job, "fragile", workers=2)) == [0, 2, 3, 4, 1]
+    whole = plan(str(photos), tmp_path / "whole", Options(partition=3))
+    assert list(run(whole, "local", workers=1)) == [0, 1, 2, 3, 4]
+    errors, others = (table(tmp_path / name, "errors") for name in ("job", "whole"))
+    assert [row for row in errors if row["source"] != harmful] == others
+    (told,) = (str(row["error"]) for row in errors if row["source"] == harmful)
+    assert told.startswith(f"{harmful}: ends whatever reads it (SIGSEGV), also alone; ")
+    faces = [row for row in table(tmp_path / "whole", "faces") if row["source"] != harmful]
+    assert table(tmp_path / "job", "faces") == faces
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_workers_that_never_begin(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: bool
+) -> None:
+    job = plan(str(photos), tmp_path / "job", Options(partition=3))
+    started = fragile_crew(monkeypatch, "none", set(), begins)
+    if begins:
+        assert list(run(job, "fragile", workers=9)) == [0, 1, 2, 3, 4]
+        assert len(started) == 5
+    else:
+        with pytest.raises(InputError, match=r"3 workers ended before they had begun \(SIGILL\)"):
+            list(run(job, "fragile", workers=1))
+        assert len(started) == 3
+
+
+def test_two_jobs_in_one_folder(deepfer: Run, photos: Path, tmp_path: Path) -> None:
+    with claimed(tmp_path / "job"):
+        done = deepfer("batch", photos, "job", "--workers", 1)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: job: another deepfer is writing there; wait for its end, or name another\n"
+    )
 
 
 @pytest.mark.slow

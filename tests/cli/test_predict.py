@@ -388,3 +388,27 @@ def test_version(deepfer: Run) -> None:
     import deepfer as package
 
     assert deepfer("--version").stdout.strip() == package.__version__
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(astronaut: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "predict", "--json", *[str(astronaut)] * 400]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.terminate()
+        process.stdout.close()
+        assert process.stderr.read() == "interrupted\n"
+        assert process.wait(20) == 130
+
+
+def test_leftovers_of_killed_runs_are_swept(deepfer: Run, astronaut: Path, tmp_path: Path) -> None:
+    for folder in ("photos/more", "out/more"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "photos" / "more" / "a.png").write_bytes(astronaut.read_bytes())
+    for name in (".gone.png.partial-99999999", "more/.a.png.partial-99999999"):
+        (tmp_path / "out" / name).touch()
+    assert deepfer("predict", "photos", "--out", "out").returncode == 0
+    assert {p.name for p in (tmp_path / "out").rglob("*")} == {"more", "a.png"}

@@ -289,7 +289,8 @@ def test_explain_a_data_set(deepfer: Run, tmp_path: Path, more: tuple[str, ...])
 
 
 @pytest.mark.slow
-def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "deepfer", "train", "drawn_deep_emotion", "--out", "run"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
@@ -297,7 +298,7 @@ def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
         while not (tmp_path / "run" / "last.safetensors").exists():
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()

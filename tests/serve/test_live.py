@@ -43,7 +43,8 @@ def test_output_that_ends_early(clip: Path) -> None:
         assert run.wait(30) == 0
 
 
-def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     long = tmp_path / "long.mp4"
     av = pytest.importorskip("av")
     with av.open(str(clip)) as short, av.open(str(long), "w") as out:  # a frame in 10 seconds
@@ -61,7 +62,7 @@ def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path) -> None:
         address = run.stderr.readline().split()[1]
         with httpx.stream("GET", f"{address}events") as events:
             next(events.iter_lines())
-            run.send_signal(signal.SIGINT)
+            run.send_signal(number)
             began = time.monotonic()
             told = run.stderr.read()
         assert run.wait(20) == 130

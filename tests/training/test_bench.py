@@ -15,6 +15,7 @@ from deepfer.bench.run import require_sources, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
 from deepfer.bench.table import Cell, Row, Table, list_tables, load_table
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
+from deepfer.files import claimed
 from deepfer.methods import create_method
 from deepfer.methods.base import Division
 from deepfer.methods.hog_svm import HogSvm
@@ -134,6 +135,13 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text(text.replace("options.weights", "options.wieghts"))
     with pytest.raises(RecipeError, match=r"w trained on random: trained has 2 problem\(s\)"):
         load_table(str(tmp_path / "two.toml"))
+
+
+def test_two_tables_in_one_folder(deepfer: Run, table: Table, tmp_path: Path) -> None:
+    with claimed(tmp_path / "results"):
+        done = deepfer("bench", "two.toml", "--out", "results")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: results: another deepfer is writing there")
 
 
 @pytest.mark.slow

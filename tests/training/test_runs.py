@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from conftest import train_recipe as train
 from deepfer.classify import Classifier
-from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
+from deepfer.errors import CheckpointError, DataError, DivergedError, InputError, RecipeError
+from deepfer.files import claimed
 from deepfer.training import checkpoint
 from deepfer.training.average import average
 from deepfer.training.export import export
@@ -58,6 +59,12 @@ def test_same_seed_same_result(recipe: Recipe, tmp_path: Path) -> None:
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
     assert metrics(tmp_path / "a") != metrics(tmp_path / "c")
     assert_same_weights(tmp_path / "a", tmp_path / "b")
+
+
+def test_two_runs_in_one_folder(recipe: Recipe, tmp_path: Path) -> None:
+    with claimed(tmp_path / "run"), pytest.raises(InputError, match="another deepfer is writing"):
+        train(recipe, root=None, run=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_resume_ends_where_an_undisturbed_run_ends(

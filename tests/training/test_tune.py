@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from conftest import Run
 from deepfer.bench import tune as module
 from deepfer.bench.tune import Search, parse_space, tune
-from deepfer.errors import CheckpointError, DivergedError, RecipeError
+from deepfer.errors import CheckpointError, DivergedError, InputError, RecipeError
+from deepfer.files import claimed
 from deepfer.training.recipe import Recipe
 
 SMALL = ("epochs=1", "dataset_options.per_class=3", "batch_size=64")
@@ -63,6 +64,11 @@ def search(*space: str) -> Search:
 
 def trials(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+
+
+def test_two_searches_in_one_folder(tmp_path: Path) -> None:
+    with claimed(tmp_path), pytest.raises(InputError, match="another deepfer is writing"):
+        tune(search("loss.dense_penalty=[0]"), trials=1, root=None, out=tmp_path)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from PIL import Image as PillowImage
 from conftest import ROOT, Run
 from deepfer import Recognizer
 from deepfer.errors import InputError
+from deepfer.files import claimed
 from deepfer.find import FaceFinder
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.types import Face, Image
@@ -614,6 +615,15 @@ class TestCommand:
         assert deepfer("video", "clip.mp4", "--csv", "r.csv").returncode == 0
         names = {p.name for p in tmp_path.iterdir()}
         assert names == {"clip.mp4", "r.csv", ".other.csv.partial-99999999"}
+
+    def test_two_runs_for_one_file(self, deepfer: Run, make_video: Make, tmp_path: Path) -> None:
+        make_video(times=[0.0])
+        with claimed(tmp_path, "r.csv"):
+            done = deepfer("video", "clip.mp4", "--csv", "r.csv")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith("error: r.csv: another deepfer is writing there")
+            assert deepfer("video", "clip.mp4", "--csv", "s.csv").returncode == 0
+        assert {p.name for p in tmp_path.iterdir()} == {"clip.mp4", "s.csv"}
 
     @pytest.mark.parametrize(
         ("arguments", "expected"),

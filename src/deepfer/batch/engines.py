@@ -1,28 +1,29 @@
-"""Who does the partitions: processes on this machine, or Ray's workers on any cluster."""
+"""Which worker does which partition, and what becomes of those that end their workers."""
 
-import logging
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
+from deepfer.batch.crew import CREWS, Crew, Hand, WorkerError
 from deepfer.batch.plan import Job
-from deepfer.batch.work import Worker
+from deepfer.batch.work import Rows, write_partition
 from deepfer.errors import InputError
 
-_TRIES = 3
+_STARTS, _TRIES = 3, 2
 
 
 def list_engines() -> tuple[str, ...]:
     """Return the names of the engines."""
-    return tuple(_ENGINES)
+    return tuple(CREWS)
 
 
 def run(job: Job, engine: str, *, workers: int | None = None) -> Iterator[int]:
     """Do what is missing of a job, and yield each partition once it is done.
+
+    A partition that ends its worker is put aside. When all others are done, its inputs are tried
+    one by one with nobody beside them; what then ends its worker twice, the second time as the
+    first thing that this worker does, becomes a row of the errors.
 
     Args:
         job: The job.
@@ -30,101 +31,129 @@ def run(job: Job, engine: str, *, workers: int | None = None) -> Iterator[int]:
         workers: Partitions that are done at the same time; all cores by default.
 
     Raises:
-        InputError: The same partition kills its worker again and again.
+        InputError: Workers end before they have begun.
     """
-    return _ENGINES[engine](job, workers or os.cpu_count() or 1)
-
-
-_worker: Worker | None = None
-
-
-def _start(job: Job) -> None:
-    global _worker
-    _worker = Worker(job)
-
-
-def _do(partition: int) -> int:
-    assert _worker is not None  # noqa: S101  set when the process started
-    _worker(partition)
-    return partition
-
-
-def _local(job: Job, workers: int) -> Iterator[int]:
-    """Processes on this machine; a process that dies costs no more than its partition's time."""
-    deaths, left = 0, len(list(job.missing()))
-    while left and deaths < _TRIES:
-        try:
-            yield from _pool(job, min(workers, left))
-        except BrokenProcessPool:
-            before, left = left, len(list(job.missing()))
-            deaths = deaths + 1 if left == before else 0
-        else:
-            return
-    if not left:
-        return
-    stuck = next(job.missing())
-    raise InputError(
-        f"partition {stuck} ended its process {_TRIES} times; its inputs are listed in "
-        f"{job.folder}/plan/part-{stuck:06}.json: take the harmful one out and begin a new job"
-    )
-
-
-def _pool(job: Job, workers: int) -> Iterator[int]:
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(job,)
-    ) as pool:
-        waiting = job.missing()
-        running: set[Future[int]] = {pool.submit(_do, i) for i in islice(waiting, 2 * workers)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_do, i) for i in islice(waiting, len(done))}
-                for future in done:
-                    yield future.result()
-        except (GeneratorExit, KeyboardInterrupt):
-            pool.shutdown(wait=False, cancel_futures=True)
-            # nothing of a partition counts before it is whole; to wait for one would only invite
-            # a second Ctrl-C, which leaves the processes waiting for each other
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-
-
-def _ray(job: Job, workers: int) -> Iterator[int]:
-    """Ray Data over the partitions; the job's folder must be one that all machines share."""
-    import ray
-
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    started = not ray.is_initialized()
-    if started:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    suspects: list[int] = []
     try:
-        missing = list(job.missing())
-        if not missing:
-            return
-        parts = ray.data.from_items(
-            [{"partition": i} for i in missing], override_num_blocks=len(missing)
-        )
-        worker: Any = _RayWorker  # Ray's types know functions only
-        pool = ray.data.ActorPoolStrategy(size=min(workers, len(missing)))
-        done = parts.map(worker, fn_constructor_args=(job,), compute=pool)
-        for row in done.iter_rows():
-            yield row["partition"]
+        with CREWS[engine](job) as crew:
+            yield from _together(crew, job, workers or os.cpu_count() or 1, suspects)
+            yield from _one_by_one(crew, job, suspects)
     finally:
-        if started:
-            ray.shutdown()
+        job.sweep()  # what workers that ended were writing
 
 
-class _RayWorker:
-    def __init__(self, job: Job) -> None:
-        self._work = Worker(job)
+def _together(crew: Crew, job: Job, count: int, suspects: list[int]) -> Iterator[int]:
+    """Do all partitions, several at a time; add those that end their worker to the suspects."""
+    waiting = deque(job.missing())
+    doing: dict[Hand, int | None] = {}  # None: opening its model
+    failures = 0
+    try:
+        while waiting or any(partition is not None for partition in doing.values()):
+            while len(doing) < count and list(doing.values()).count(None) < len(waiting):
+                doing[crew.start()] = None
+            hand = crew.first(doing)
+            partition = doing[hand]
+            try:
+                hand.answer()
+            except WorkerError as error:
+                del doing[hand]
+                hand.end()
+                if partition is None:
+                    failures = _counted(failures, error)
+                else:
+                    suspects.append(partition)
+                continue
+            failures = 0
+            if partition is not None:
+                yield partition
+            if waiting:
+                doing[hand] = waiting.popleft()
+                hand.ask("partition", doing[hand])
+            else:
+                del doing[hand]
+                hand.end()
+    finally:
+        for hand in doing:
+            hand.end()
 
-    def __call__(self, row: dict[str, int]) -> dict[str, int]:
-        self._work(row["partition"])
-        return row
+
+def _one_by_one(crew: Crew, job: Job, suspects: list[int]) -> Iterator[int]:
+    """Do partitions that ended their worker, input by input."""
+    alone = _Alone(crew)
+    try:
+        for partition in suspects:
+            faces: Rows = []
+            errors: list[tuple[str, str]] = []
+            for source in job.sources(partition):
+                try:
+                    faces += alone.rows(source)
+                except InputError as error:
+                    errors.append((source, str(error)))
+            write_partition(job, partition, faces, errors, alone.columns)
+            yield partition
+    finally:
+        alone.end()
 
 
-_ENGINES: dict[str, Callable[[Job, int], Iterator[int]]] = {"local": _local, "ray": _ray}
+class _Alone:
+    """A worker with nobody beside it, and another one where it ends."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._hand: Hand | None = None
+        self.columns: Any = None
+
+    def rows(self, source: str) -> Rows:
+        """Return an input's rows.
+
+        Raises:
+            InputError: It cannot be read, or ends whoever tries.
+        """
+        how = ""
+        for _ in range(_TRIES):
+            hand = self._hand or self._begun()
+            try:
+                hand.ask("alone", source)
+                found: Rows = hand.answer()
+            except WorkerError as error:
+                how = str(error)
+                self.end()
+            else:
+                return found
+        raise InputError(
+            f"{source}: ends whatever reads it ({how}), also alone; see whether it is damaged, or "
+            "needs more memory than there is"
+        )
+
+    def _begun(self) -> Hand:
+        failures = 0
+        while True:
+            hand: Hand = self._crew.start()
+            self._hand = hand
+            try:
+                self.columns = hand.answer()
+            except WorkerError as error:
+                self.end()
+                failures = _counted(failures, error)
+            else:
+                return hand
+
+    def end(self) -> None:
+        """End the worker, if there is one."""
+        if self._hand is not None:
+            self._hand.end()
+            self._hand = None
+
+
+def _counted(failures: int, error: WorkerError) -> int:
+    """Count a worker that ended before it had begun.
+
+    Raises:
+        InputError: It was one of several in a row.
+    """
+    if failures + 1 < _STARTS:
+        return failures + 1
+    raise InputError(
+        f"{_STARTS} workers ended before they had begun ({error}); give them more memory, or use "
+        "fewer --workers"
+    )

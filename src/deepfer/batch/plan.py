@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from deepfer.classify import model_path
 from deepfer.errors import InputError
-from deepfer.files import sweep, write_text
+from deepfer.files import LOCK, sweep, write_text
 from deepfer.gather import looks_like_picture, matches, walk
 from deepfer.media import is_special
 from deepfer.prior import PHOTOS
@@ -89,6 +89,10 @@ class Job:
         """Yield the partitions that are not done."""
         return (i for i in range(self.partitions) if not self.target("faces", i).exists())
 
+    def sweep(self) -> None:
+        """Delete what killed processes left."""
+        sweep(self.folder, below=True)
+
 
 def plan(source: str, folder: Path, options: Options) -> Job:
     """Make a job, or open the one that the folder holds.
@@ -124,16 +128,16 @@ def plan(source: str, folder: Path, options: Options) -> Job:
             f"{folder}: holds a job with other inputs or options; give the same ones to go on, "
             "or name another folder"
         )
-    for part in (folder, folder / "faces", folder / "errors"):
-        sweep(part)
-    return Job(folder, options, content["partitions"], content["inputs"])
+    job = Job(folder, options, content["partitions"], content["inputs"])
+    job.sweep()
+    return job
 
 
 def _is_free(folder: Path) -> bool:
     """Whether a folder holds nothing, or only what a planning that was killed left."""
 
     def is_left(entry: Path) -> bool:
-        if entry.name.startswith((_PARTIAL, ".job.json.partial-")):
+        if entry.name == LOCK or entry.name.startswith((_PARTIAL, ".job.json.partial-")):
             return True
         names = [p.name for p in entry.iterdir()] if entry.is_dir() else None
         if entry.name in {"faces", "errors"}:

@@ -1,6 +1,7 @@
 """One partition: its photos and videos to a file of faces and a file of errors."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from deepfer.types import Prediction
 from deepfer.video.analysis import analyse
 from deepfer.video.frames import VideoFile
 from deepfer.video.rows import arrow_schema, arrow_table, rows
+
+Rows = list[list[Any]]
 
 _ERRORS = pa.schema([("source", pa.string()), ("error", pa.string())])
 
@@ -42,16 +45,37 @@ class Worker:
             min_face=options.min_face,
             detect_size=options.detect_size,
         )
-        self._schema = arrow_schema(self._recognizer.labels)
+        self._columns = arrow_schema(self._recognizer.labels)
 
-    def __call__(self, partition: int) -> None:
+    def columns(self) -> pa.Schema:
+        """Return what a row of faces holds."""
+        return self._columns
+
+    def partition(self, number: int) -> None:
         """Do one partition, unless it is done."""
-        sources = self.job.sources(partition)
-        target = self.job.target("faces", partition)
-        if target.exists():
+        if self.job.target("faces", number).exists():
             return
-        faces: list[list[Any]] = []
+        faces: Rows = []
         errors: list[tuple[str, str]] = []
+        for source, result in self._results(self.job.sources(number)):
+            if isinstance(result, InputError):
+                errors.append((source, str(result)))
+            else:
+                faces += result
+        write_partition(self.job, number, faces, errors, self._columns)
+
+    def alone(self, source: str) -> Rows:
+        """Return the rows of one input.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        ((_, result),) = self._results([source])
+        if isinstance(result, InputError):
+            raise result
+        return result
+
+    def _results(self, sources: list[str]) -> Iterator[tuple[str, Rows | InputError]]:
         photos = [
             source
             for source in sources
@@ -59,18 +83,18 @@ class Worker:
         ]
         found = dict(zip(photos, self._recognizer.recognize_many(photos, workers=1), strict=True))
         for source in sources:
-            try:
-                result = found[source] if source in found else self._other(source)
-                if isinstance(result, InputError):
-                    raise result
-                faces += _photo_rows(result) if isinstance(result, Prediction) else result
-            except InputError as error:
-                errors.append((printable(source), printable(str(error))))
-        # faces last: its name says that the partition is done
-        _write(errors, _ERRORS, self.job.target("errors", partition))
-        _write(faces, self._schema, target)
+            result = found.get(source)
+            if isinstance(result, Prediction):
+                yield source, _photo_rows(result)
+            elif result is not None:
+                yield source, result
+            else:
+                try:
+                    yield source, self._other(source)
+                except InputError as error:
+                    yield source, error
 
-    def _other(self, source: str) -> list[list[Any]]:
+    def _other(self, source: str) -> Rows:
         if is_special(source):
             raise InputError(f"{source}: {why_not(Path(source))}")
         with VideoFile(source) as video:
@@ -78,7 +102,25 @@ class Worker:
             return [row for found in frames for row in rows(source, found)]
 
 
-def _photo_rows(prediction: Prediction) -> list[list[Any]]:
+def write_partition(
+    job: Job, number: int, faces: Rows, errors: list[tuple[str, str]], columns: pa.Schema
+) -> None:
+    """Write a partition's files.
+
+    Args:
+        job: The job.
+        number: The partition.
+        faces: Rows.
+        errors: Inputs that could not be read, and why.
+        columns: Of the rows.
+    """
+    told = [[printable(text) for text in row] for row in errors]
+    # faces last: its name says that the partition is done
+    _write(told, _ERRORS, job.target("errors", number))
+    _write(faces, columns, job.target("faces", number))
+
+
+def _photo_rows(prediction: Prediction) -> Rows:
     """Return rows like those of videos; without frame, time and smoothed probabilities."""
     photo = [printable(prediction.source), None, None, prediction.model, prediction.prior]
     return [

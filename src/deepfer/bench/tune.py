@@ -29,7 +29,7 @@ from sqlalchemy.exc import DatabaseError
 from deepfer.bench.page import png
 from deepfer.data.protocols import find_protocol
 from deepfer.errors import CheckpointError, DivergedError, RecipeError
-from deepfer.files import csv_text, git_commit, write_bytes, write_text
+from deepfer.files import claimed, csv_text, git_commit, write_bytes, write_text
 from deepfer.training.build import training_sets
 from deepfer.training.loop import train
 from deepfer.training.recipe import Recipe, load_recipe, read_toml
@@ -136,12 +136,19 @@ def tune(
     Raises:
         CheckpointError: `out` holds another search.
         RecipeError: A value of the space does not fit the recipe.
+        InputError: Another program is searching in the folder.
     """
     for key, distribution in search.space.items():
         for value in _extremes(distribution):
             search.recipes({key: value})
+    with claimed(out):
+        return _tune(search, len(search.combinations) or trials, root, out, announce)
+
+
+def _tune(
+    search: Search, trials: int, root: Path | None, out: Path, announce: Callable[[str], None]
+) -> str:
     study = _open(search, out)
-    trials = len(search.combinations) or trials
 
     def objective(trial: optuna.Trial) -> float:
         values = {key: _suggest(trial, key, d) for key, d in search.space.items()}
@@ -190,7 +197,6 @@ def _mean_accuracy(
 
 def _open(search: Search, out: Path) -> optuna.Study:
     """Make or load the study, and queue what is to be tried or was interrupted."""
-    out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it shows an interruption as a failure
     database = (out / "study.db").resolve()
     try:

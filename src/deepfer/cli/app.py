@@ -25,6 +25,7 @@ from deepfer.cli.service import live, serve
 from deepfer.cli.study import bench, compare, evaluate, judge
 from deepfer.cli.training import average, export, info, models, train, tune
 from deepfer.errors import InputError
+from deepfer.files import claimed
 from deepfer.memory import one_heap
 
 app = typer.Typer(
@@ -243,11 +244,12 @@ def batch(
         every=seconds(every),
         partition=partition,
     )
-    job = plan(source, out, options)
-    left = sum(1 for _ in job.missing())
-    tell(f"{job.inputs} inputs in {job.partitions} partitions, {left} to do")
-    for _ in progress(run(job, engine, workers=workers), left, "partitions"):
-        pass
+    with claimed(out):
+        job = plan(source, out, options)
+        left = sum(1 for _ in job.missing())
+        tell(f"{job.inputs} inputs in {job.partitions} partitions, {left} to do")
+        for _ in progress(run(job, engine, workers=workers), left, "partitions"):
+            pass
     errors = job.count("errors")
     answer(f"{job.inputs} inputs, {job.count('faces')} faces, {errors} errors")
     tell(f"wrote {out}/faces and {out}/errors; read them with any Parquet tool")

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TypeVar
 
+from deepfer.ending import end_on_sigterm
 from deepfer.errors import DeepferError, InputError, MissingExtraError
+from deepfer.files import sweep
 from deepfer.media import quiet
 
 PARTIAL, INTERRUPTED = 3, 130
@@ -54,7 +56,7 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 def results_folder(folder: Path) -> Path:
-    """Make a folder for results, before the work whose results it shall hold.
+    """Make a folder for results, before the work whose results it shall hold, and sweep it.
 
     Raises:
         InputError: It cannot be made, or nothing can be written there.
@@ -67,16 +69,18 @@ def results_folder(folder: Path) -> Path:
         raise InputError(
             f"--out {folder}: cannot be written ({error.strerror}); name another folder"
         ) from None
+    sweep(folder)
     return folder
 
 
 @contextmanager
 def failures(*, debug: bool) -> Iterator[None]:
-    """Turn expected failures into one line and exit code 1, and Ctrl-C into exit code 130."""
+    """Turn expected failures into one line and exit code 1, Ctrl-C and SIGTERM into 130."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # file names may hold what the terminal cannot show
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     quiet()
+    end_on_sigterm()
     try:
         yield
         sys.stdout.flush()

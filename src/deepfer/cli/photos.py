@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from deepfer.cli.console import results_folder, tell
 from deepfer.detect import resized
 from deepfer.errors import InputError
-from deepfer.files import write_bytes
+from deepfer.files import sweep, write_bytes
 from deepfer.gather import expand
 from deepfer.media import Photo, Source, decode_photo
 from deepfer.render import annotate, encode
@@ -71,6 +71,8 @@ class AnnotatedCopies:
                     "choose another folder"
                 )
             self._targets.append(target)
+        for parent in {target.parent for target in self._targets}:
+            sweep(parent)
 
     def write(self, position: int, source: Source, prediction: Prediction) -> None:
         """Write the annotated copy of the photo at `position` among the inputs.

@@ -19,6 +19,7 @@ from deepfer.cli.options import (
     SplitSeed,
 )
 from deepfer.errors import InputError
+from deepfer.files import claimed
 
 if TYPE_CHECKING:
     from deepfer.data.base import Dataset, ImageSet
@@ -224,10 +225,11 @@ def bench(
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
     require_sources(content, chosen)
     results = results_folder(out or Path("results") / content.name)
-    for row in chosen:
-        for cell in content.cells(row):
-            tell(f"{row.protocol}, {row.title}, seed {cell.seed}, fold {cell.fold}")
-            run_cell(content, cell, root=root, results=results)
-        write_report(content, [summarize(content, r, results) for r in content.rows], results)
+    with claimed(results):
+        for row in chosen:
+            for cell in content.cells(row):
+                tell(f"{row.protocol}, {row.title}, seed {cell.seed}, fold {cell.fold}")
+                run_cell(content, cell, root=root, results=results)
+            write_report(content, [summarize(content, r, results) for r in content.rows], results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())
     tell(f"wrote {results}/report.html, table.md, table.csv and the pictures")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from deepfer.cli.console import answer, tell
 from deepfer.errors import InputError
-from deepfer.files import sweep, write_bytes
+from deepfer.files import claimed, write_bytes
 from deepfer.pipeline import Recognizer
 from deepfer.video.analysis import analyse
 from deepfer.video.annotated import SUFFIXES, annotated_copy
@@ -106,10 +106,16 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
     """Do everything that is wanted of one video, and print what each person showed.
 
     Raises:
-        InputError: The video cannot be read, or a target cannot be written.
+        InputError: The video cannot be read, or a target cannot be written, or another program
+            is writing it.
     """
-    for target in request.targets:
-        sweep(target.parent, target.name)
+    with ExitStack() as claims:
+        for target in request.targets:
+            claims.enter_context(claimed(target.parent, target.name))
+        _process(source, recognizer, request)
+
+
+def _process(source: Path, recognizer: Recognizer, request: Request) -> None:
     summary = Summary(recognizer.labels)
     frames = faces = 0
     began = time.monotonic()
@@ -145,7 +151,6 @@ def process(source: Path, recognizer: Recognizer, request: Request) -> None:
         if video.damaged:
             tell(f"warning: {video.damaged}; the rest before it is done")
     if request.summary is not None:
-        request.summary.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(request.summary, summary.picture(source.name))
     answer(f"{source}: {frames} frames, {faces} faces, {_rate(frames, began)}")
     certain = summary.certain()

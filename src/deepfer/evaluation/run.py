@@ -21,7 +21,7 @@ from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels, vot
 from deepfer.data.images import stack
 from deepfer.errors import DataError
 from deepfer.evaluation.conditions import on_canvas
-from deepfer.files import csv_text, git_commit, write_text
+from deepfer.files import csv_text, git_commit, sweep, write_text
 from deepfer.labels import Expression
 from deepfer.modelfile import ModelInfo
 from deepfer.pipeline import Recognizer
@@ -114,6 +114,7 @@ class Evaluation:
             more: What else ``metrics.json`` shall say.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         rows = [
             [name, self.labels[t], self.labels[p], *(f"{x:.6f}" for x in row)]
             for name, t, p, row in zip(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepfer.classify import Classifier
 from deepfer.errors import InputError
-from deepfer.files import write_text
+from deepfer.files import claimed, write_text
 from deepfer.labels import Expression
 
 RUNTIME_VERSION = "1.30.0"
@@ -53,14 +53,20 @@ def write_site(out: Path, runtime: Path | None = None, model: str | None = None)
         raise InputError(f"{out}: exists and is not an empty folder; give a new one")
     classifier = Classifier(model)
     target = out.resolve()
+    try:
+        with claimed(target.parent, target.name):
+            _write_whole(target, runtime, classifier)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
+
+
+def _write_whole(target: Path, runtime: Path, classifier: Classifier) -> None:
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
         _write(partial, runtime, classifier)
         if target.exists():
             target.rmdir()
         partial.rename(target)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

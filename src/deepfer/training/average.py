@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from deepfer import metrics
 from deepfer.errors import CheckpointError
+from deepfer.files import claimed
 from deepfer.modelfile import InputSpec
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
@@ -39,8 +40,13 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
     Raises:
         CheckpointError: Networks, starts or data differ, or the folder holds a run already.
     """
-    if (out / checkpoint.BEST).exists():
-        raise CheckpointError(f"{out} holds a run already; name another folder")
+    with claimed(out):
+        if (out / checkpoint.BEST).exists():
+            raise CheckpointError(f"{out} holds a run already; name another folder")
+        return _average(sources, out, root)
+
+
+def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dict[str, Any]:
     loaded = [checkpoint.load_network(source) for source in sources]
     description = dict(loaded[0][1])
     for source, (_, other) in zip(sources, loaded, strict=True):
@@ -84,7 +90,6 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
         "val_macro_f1": metrics.macro_f1(confusion),
         "val_loss": metrics.log_loss(found, val.labels),
     }
-    out.mkdir(parents=True, exist_ok=True)
     checkpoint.save(out / checkpoint.BEST, mean, description)
     return description
 

@@ -14,6 +14,8 @@ import torch.distributed.nn  # now, not later: its functions keep the group that
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from deepfer.ending import end_with_parent
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -64,6 +66,7 @@ def processes() -> Iterator[Process]:
     if "RANK" not in os.environ:
         yield Process(0, 1, device)
         return
+    end_with_parent()
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Process(distributed.get_rank(), distributed.get_world_size(), device)

@@ -17,7 +17,7 @@ from deepfer.certainty import fit_certainty, fit_set_mass, vote_shares
 from deepfer.classify import Classifier, softmax
 from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
-from deepfer.files import replacing
+from deepfer.files import claimed, replacing
 from deepfer.modelfile import InputSpec, ModelInfo
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
@@ -59,6 +59,7 @@ def export(
     Raises:
         CheckpointError: The run cannot be read, or the file's answers differ from torch's.
         DataError: The validation split cannot be read.
+        InputError: Another program is writing the file.
     """
     if target.is_dir():
         raise CheckpointError(f"--to {target}: is a folder; name the .onnx file to write")
@@ -88,8 +89,7 @@ def export(
         network=description["model"],
         network_options=description["model_options"],
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as partial:
+    with claimed(target.parent, target.name), replacing(target) as partial:
         write_model(network, info, partial)
         logits = Classifier(partial).logits(pixels)
         difference = _difference(network, normalize(pixels[:512], spec), logits[:512])

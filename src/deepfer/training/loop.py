@@ -10,7 +10,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from deepfer import metrics
 from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError, DataError, DivergedError, RecipeError
-from deepfer.files import git_commit, sweep, write_text
+from deepfer.files import claimed, git_commit, write_text
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -87,11 +87,13 @@ def train(
             recipe or other data (with it).
         DivergedError: The loss is no longer a number.
         DataError: The data cannot be read.
+        InputError: Another program is training in the folder.
     """
     if recipe.saliency.variant != "none" and first is None:
         first = run / FIRST
         train(replace(recipe, saliency=Saliency()), train_set, val_set, run=first, resume=True)
-    with processes() as process:
+    # the first process writes for all; where it ends, torchrun ends the others
+    with processes() as process, claimed(run) if process.first else nullcontext():
         return _Run(recipe, train_set, val_set, run, process, after_epoch, first).go(resume)
 
 
@@ -352,8 +354,6 @@ class _Run:
     def _open(self, resume: bool) -> None:
         """Prepare the run folder, or load the state of the last finished epoch."""
         last = self.folder / checkpoint.LAST
-        if self.process.first:
-            sweep(self.folder)
         if last.exists():
             if not resume:
                 raise CheckpointError(
@@ -369,7 +369,6 @@ class _Run:
                 f"{self.folder} holds weights and nothing to go on from; choose another folder"
             )
         elif self.process.first:
-            self.folder.mkdir(parents=True, exist_ok=True)
             recipe = json.dumps(self.recipe.to_json(), indent=2)
             write_text(self.folder / "recipe.json", recipe + "\n")
             environment = json.dumps(self._environment(), indent=2)
