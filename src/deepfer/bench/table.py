@@ -118,7 +118,7 @@ def load_table(name: str) -> Table:
         table = TypeAdapter(Table).validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise RecipeError("\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])) from None
+        raise RecipeError(f"{name}: {len(problems)} problem(s)", *problems) from None
     except ValueError as error:
         raise RecipeError(f"{name}: not TOML: {error}") from None
     slugs = [row.slug for row in table.rows]
