@@ -9,18 +9,19 @@ from contextlib import contextmanager
 
 import pytest
 
+from children import child
+
 
 @contextmanager
 def running(*arguments: object, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run a page of the command line on a free port; give its address."""
-    process = subprocess.Popen(
+    with child(
         [sys.executable, "-m", "deepfer", *map(str, arguments), "--port", "0", "--no-open"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
-    )
-    assert process.stderr is not None
-    try:
+    ) as process:
+        assert process.stderr is not None
         told = ""
         for line in process.stderr:
             told += line
@@ -29,8 +30,6 @@ def running(*arguments: object, environment: Mapping[str, str] | None = None) ->
                 break
         else:
             pytest.fail(f"did not start: {told}")
-    finally:
         process.terminate()
         code = process.wait(20)
-        process.stderr.close()
     assert code == 130  # what ends it is heard

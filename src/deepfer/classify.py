@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.errors import ModelFileError, UnknownNameError
+from deepfer.errors import ModelFileError, UnknownNameError, reason
+from deepfer.files import is_file
 from deepfer.modelfile import ModelInfo
 from deepfer.preprocess import normalize
 from deepfer.prior import PHOTOS, PriorLike, read_prior
@@ -38,7 +39,7 @@ def model_path(model: str | Path | None = None, *, exact: bool = False) -> Path:
     name = DEFAULT_MODEL if model is None else str(model)
     stem = SHIPPED.get(name)
     path = Path(name) if stem is None else _WEIGHTS / f"{stem}.int8.onnx"
-    if stem is None and not path.suffix and not path.exists() and path.name == name:
+    if stem is None and not path.suffix and not is_file(path) and path.name == name:
         raise UnknownNameError("model", name, (*SHIPPED, "or a model file"))
     if exact and path.parent == _WEIGHTS:
         return path.with_name(path.name.replace(".int8", ""))
@@ -160,9 +161,8 @@ class Classifier:
         try:
             found: NDArray[np.float32] = self._session.run([output], {self._input.name: batch})[0]
         except Exception as error:  # onnxruntime's error classes have no public common base
-            reason = " ".join(str(error).split())[:160]
             raise ModelFileError(
-                f"{self.path}: the network cannot be run ({reason}); export the model again"
+                f"{self.path}: the network cannot be run ({reason(error)}); export the model again"
             ) from None
         return found
 

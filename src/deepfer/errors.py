@@ -16,7 +16,14 @@ Messages are one line (a recipe's list aside): what was asked, what was found, w
 
 
 class DeepferError(Exception):
-    """Base class: catching it catches every failure that a user can cause."""
+    """Base class: catching it catches every failure that a user can cause.
+
+    Args:
+        message: Kept on one line, whatever file names and other libraries' words it holds.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_on_one_line(message))
 
 
 class InputError(DeepferError):
@@ -32,7 +39,19 @@ class ModelFileError(DeepferError):
 
 
 class RecipeError(DeepferError):
-    """A recipe has mistakes; the message lists all of them, one per line."""
+    """A recipe has mistakes; the message lists all of them, one per line.
+
+    Args:
+        message: What is wrong.
+        mistakes: Each of several.
+    """
+
+    def __init__(self, message: str, *mistakes: str) -> None:
+        super().__init__(message)
+        self.args = (message, *mistakes)
+
+    def __str__(self) -> str:
+        return "\n  ".join(map(_on_one_line, self.args))
 
 
 class DivergedError(DeepferError):
@@ -59,3 +78,12 @@ class MissingExtraError(DeepferError):
 
     def __init__(self, extra: str) -> None:
         super().__init__(f"this needs the {extra!r} extra: pip install 'deepfer[{extra}]'")
+
+
+def reason(error: Exception, most: int = 200) -> str:
+    """Return what another library says about a failure, in a few words for a message."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace("\r", r"\r").replace("\n", r"\n")

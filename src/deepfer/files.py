@@ -156,6 +156,11 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether a path is a file; one with a name that no file can have is none."""
+    return os.path.isfile(path)  # noqa: PTH113  (Path's own fails where a name is too long)
+
+
 def printable(name: str) -> str:
     r"""Return text that UTF-8 can write: bytes of file names that are none become ``\xNN``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

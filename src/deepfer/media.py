@@ -20,9 +20,9 @@ from typing import TypeAlias
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
+from PIL import PngImagePlugin, UnidentifiedImageError
 
-from deepfer.errors import InputError, MissingExtraError
+from deepfer.errors import InputError, MissingExtraError, reason
 from deepfer.memory import BUDGET
 from deepfer.types import Image
 
@@ -38,6 +38,10 @@ IMAGE_SUFFIXES = frozenset(
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 8.5, "WEBP": 16.3}
 """Bytes per pixel that decoders need, measured, where that is more than the picture itself."""
+
+_TEXT = 4_000_000  # characters in a PNG file, packed or not, of one to four bytes each
+# Pillow's own 64 MB would be up to 256 in memory, of a file of 70 kB
+PngImagePlugin.MAX_TEXT_MEMORY = min(PngImagePlugin.MAX_TEXT_MEMORY, _TEXT)
 
 _WHOLE = 25_000_000  # pixels; larger pictures are looked at at a fraction of their size
 _ALLOW = "change its permissions"
@@ -165,8 +169,10 @@ def decode_photo(
     except MissingExtraError as error:
         raise InputError(f"{name}: a HEIC picture; {error}") from None
     except Exception as error:  # damaged files make Pillow raise almost anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{name}: damaged or cut short ({reason}); copy it again") from None
+        if "MAX_TEXT" in str(error):
+            most = f"{_TEXT / 1e6:.0f} MB of texts, or a packed one of more than 1 MB"
+            raise InputError(f"{name}: more than {most}; save it without them") from None
+        raise InputError(f"{name}: damaged or cut short ({reason(error)}); copy it again") from None
 
 
 def open_picture(source: str | Path | bytes) -> PillowImage.Image:

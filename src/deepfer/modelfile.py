@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deepfer.errors import ModelFileError
+from deepfer.errors import ModelFileError, reason
 from deepfer.labels import Expression
 
 FORMAT = 1
@@ -121,9 +121,8 @@ class ModelInfo:
                 prior = tuple(content.pop("prior", ()))
                 return ModelInfo(labels=labels, input=spec, prior=prior, **content)
         except Exception as error:  # whatever a hostile file makes of them
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ModelFileError(
-                f"{path}: damaged model metadata ({reason}); export the model again"
+                f"{path}: damaged model metadata ({reason(error)}); export the model again"
             ) from None
         raise ModelFileError(
             f"{path}: model file format {str(found)[:20]}, this version reads {FORMAT}; "

@@ -13,7 +13,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from deepfer.errors import ModelFileError
+from deepfer.errors import ModelFileError, reason
+from deepfer.files import is_file
 
 # beside each session's own setting; it writes banners to stderr otherwise
 ort.set_default_logger_severity(4)
@@ -35,7 +36,7 @@ def open_session(path: Path, *, trusted: bool = True) -> ort.InferenceSession:
     Raises:
         ModelFileError: The file is missing, empty or no ONNX model.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ModelFileError(f"{path}: no such model file; make one with `deepfer export`")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -89,11 +90,9 @@ def probe(
     try:
         found: list[Any] = session.run(list(outputs), feed, options)
     except Exception as error:  # onnxruntime's error classes have no public common base
-        reason = " ".join(str(error).split())[:160]
-        if options.terminate:
-            reason = f"no end after {_SECONDS:.0f} s"
+        why = f"no end after {_SECONDS:.0f} s" if options.terminate else reason(error)
         raise ModelFileError(
-            f"{path}: the network cannot be run ({reason}); export the model again"
+            f"{path}: the network cannot be run ({why}); export the model again"
         ) from None
     finally:
         timer.cancel()

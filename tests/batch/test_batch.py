@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as PillowImage
 
+from children import child
 from conftest import ROOT, Run
 from deepfer.batch.crew import CREWS, WorkerError
 from deepfer.batch.engines import run
@@ -119,9 +120,19 @@ class TestPlan:
             plan(str(tmp_path / name), tmp_path / "job", Options())
         assert not (tmp_path / "job").exists()
 
-    def test_a_list_whose_names_are_no_text(self, cases: Path, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"parquet-35\.parquet: not a readable Parquet file"):
-            plan(str(cases / "text" / "parquet-35.parquet"), tmp_path / "job", Options())
+    @pytest.mark.parametrize("name", ["parquet-35", "parquet-short", "parquet-thrift"])
+    def test_damaged_lists(self, cases: Path, tmp_path: Path, name: str) -> None:
+        with pytest.raises(InputError, match=f"{name}.parquet: not a readable Parquet file"):
+            plan(str(cases / "text" / f"{name}.parquet"), tmp_path / "job", Options())
+
+    def test_names_that_no_file_can_have_are_errors(self, tmp_path: Path) -> None:
+        names = ["a" * 999 + ".jpg", "b" * 999 + ".mp4", "c\0.mp4"]
+        pq.write_table(pa.table({"path": names}), tmp_path / "list.parquet")
+        job = plan(str(tmp_path / "list.parquet"), tmp_path / "job", Options())
+        Worker(job)(0)
+        errors = [str(row["error"]) for row in table(job.folder, "errors")]
+        assert [error.rpartition(": ")[2] for error in errors][1:] == ["no such video file"] * 2
+        assert len(errors) == len(names)
 
     def test_leftovers_of_killed_workers_are_swept(self, photos: Path, tmp_path: Path) -> None:
         job = plan(str(photos), tmp_path / "job", Options())
@@ -175,23 +186,15 @@ def test_two_interruptions_end_it(photos: Path, tmp_path: Path) -> None:
     for i in range(12, 400):
         shutil.copyfile(photos / "00.png", photos / f"{i:03}.png")
     command = [sys.executable, "-m", "deepfer", "batch", str(photos), "job"]
-    process = subprocess.Popen(
-        [*command, "--workers", "1", "--partition", "100"],
-        cwd=tmp_path,
-        start_new_session=True,  # Ctrl-C reaches the whole group
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
+    with child([*command, "--workers", "1", "--partition", "100"], cwd=tmp_path) as process:
         deadline = time.monotonic() + 60
         while not (tmp_path / "job" / "job.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(2.5)
         for _ in range(2):
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
             time.sleep(0.3)
         assert process.wait(timeout=60) != 0
-    finally:
-        process.kill()
 
 
 def test_a_name_that_is_no_text(deepfer: Run, photos: Path, tmp_path: Path) -> None:
@@ -251,22 +254,22 @@ def workers_of(driver: int) -> list[int]:
 def test_killed_workers_and_drivers_cost_no_row(photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deepfer", "batch", str(photos), "job", "--partition", "1"]
     for whom in ("worker", "driver", "worker"):
-        process = subprocess.Popen(
+        with child(
             [*command, "--workers", "2"], cwd=tmp_path, stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "job" / "faces").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(2.5)
-        children = workers_of(process.pid)
-        if whom == "worker" and children:
-            os.kill(children[0], signal.SIGKILL)
-            assert process.wait(timeout=120) in {0, 3}
-        else:
-            process.kill()
-            process.wait()
-            time.sleep(2)
-            assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        ) as process:
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "job" / "faces").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            time.sleep(2.5)
+            workers = workers_of(process.pid)
+            if whom == "worker" and workers:
+                os.kill(workers[0], signal.SIGKILL)
+                assert process.wait(timeout=120) in {0, 3}
+            else:
+                process.kill()
+                process.wait()
+                time.sleep(2)
+                assert not [one for one in workers if Path(f"/proc/{one}").exists()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "14 inputs, 12 faces, 1 errors\n"
     assert len({row["source"] for row in table(tmp_path / "job", "faces")}) == 12

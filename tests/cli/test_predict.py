@@ -17,6 +17,7 @@ import onnx
 import pytest
 from PIL import Image as PillowImage
 
+from children import child
 from conftest import Run
 from deepfer.classify import model_path
 from deepfer.labels import BASIC_EXPRESSIONS
@@ -127,14 +128,16 @@ class TestAnswers:
         """With a terminal on stderr the bar must not swallow or wrap the rows."""
         main, side = pty.openpty()
         command = [sys.executable, "-m", "deepfer", "predict", "--json", *[astronaut] * 3]
-        with (tmp_path / "rows").open("wb") as rows:
-            process = subprocess.Popen(command, stdout=rows, stderr=side)
-        os.close(side)
-        with contextlib.suppress(OSError):  # a terminal whose program has ended gives EIO
-            while os.read(main, 4096):
-                pass
-        os.close(main)
-        assert process.wait(timeout=60) == 0
+        with (
+            (tmp_path / "rows").open("wb") as rows,
+            child(command, stdout=rows, stderr=side) as process,
+        ):
+            os.close(side)
+            with contextlib.suppress(OSError):  # a terminal whose program has ended gives EIO
+                while os.read(main, 4096):
+                    pass
+            os.close(main)
+            assert process.wait(timeout=60) == 0
         lines = (tmp_path / "rows").read_text().splitlines()
         assert [len(json.loads(line)["faces"]) for line in lines] == [1, 1, 1]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from children import child
 from conftest import Run
 from deepfer.data import list_datasets
 from deepfer.data.fer2013 import VOTE_NAMES
@@ -292,16 +293,13 @@ def test_explain_a_data_set(deepfer: Run, tmp_path: Path, more: tuple[str, ...])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_training_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "deepfer", "train", "drawn_deep_emotion", "--out", "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    try:
+    with child(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 120
         while not (tmp_path / "run" / "last.safetensors").exists():
             assert time.monotonic() < deadline
             time.sleep(0.1)
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
     assert process.returncode == 130
     assert "--resume" in stderr
     assert "Traceback" not in stderr

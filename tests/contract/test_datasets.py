@@ -325,6 +325,7 @@ class TestNames:
         [
             ("x/a.png,bored,p,train", "unknown expression 'bored'"),
             ("x/none.png,sad,p,train", "is no file"),
+            ("a" * 999 + ",sad,p,train", "is no file"),
             ("x/a.png,sad,p,dev", "unknown split 'dev'"),
         ],
     )

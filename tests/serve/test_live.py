@@ -13,6 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from children import child
 from pages import running
 
 
@@ -36,7 +37,7 @@ def test_json_lines(deepfer: Any, clip: Path) -> None:
 
 def test_output_that_ends_early(clip: Path) -> None:
     command = [sys.executable, "-m", "deepfer", "live", "--json", "--camera", str(clip)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout is not None
         run.stdout.readline()
         run.stdout.close()
@@ -55,9 +56,7 @@ def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path, number: sign
                 packet.stream = stream
                 out.mux(packet)
     command = [sys.executable, "-m", "deepfer", "live", "--camera", str(long)]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--no-open"], stderr=subprocess.PIPE, text=True
-    ) as run:
+    with child([*command, "--port", "0", "--no-open"], stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
         address = run.stderr.readline().split()[1]
         with httpx.stream("GET", f"{address}events") as events:

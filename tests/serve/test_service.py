@@ -159,6 +159,15 @@ def test_bad_requests(client: httpx.Client) -> None:
     assert client.post("/v1/recognize", files=many).status_code == 400
 
 
+def test_malformed_forms_are_not_logged(
+    recognizer: Recognizer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app = TestClient(create_app(recognizer, limits=Limits()), base_url="http://localhost")
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    assert app.post("/v1/recognize", content=b"--c\r\n", headers=form).status_code == 400
+    assert capfd.readouterr().err == ""
+
+
 def _half(service: str, *, close: bool) -> bytes:
     """Send half a body, then close one's own side or just wait; return the answer."""
     host, port = service.removeprefix("http://").rstrip("/").split(":")

@@ -71,6 +71,42 @@ def test_a_renamed_key_is_one_line(run: Path, tmp_path: Path, old: str, new: str
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data", {"train": "a"}),
+        ("data", None),
+        ("recipe", [1]),
+        ("input", {"height": 48, "width": -1}),
+        ("input", {"height": 32, "width": 32}),
+        ("labels", []),
+        ("labels", ["happy"] * 7),
+        ("labels", ["a\nb"] * 7),
+        ("averaged", [7]),
+        ("model_options", {"widths": [0] * 7, "hidden": 8}),
+        ("model_options", {"num_classes": 7}),
+        ("model", "deepfer"),
+    ],
+)
+def test_a_description_that_cannot_be_used(
+    run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], key: str, value: object
+) -> None:
+    tensors, metadata = content(run / checkpoint.BEST)
+    description = {**json.loads(metadata["deepfer"]), key: value}
+    checkpoint.save(tmp_path / checkpoint.BEST, tensors, description)
+    with pytest.raises(CheckpointError, match="does not fit the network it names") as error:
+        checkpoint.load_network(tmp_path)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_run_whose_recipe_is_none(tmp_path: Path) -> None:
+    (tmp_path / checkpoint.BEST).touch()
+    (tmp_path / "recipe.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="holds weights and nothing to go on from"):
+        train_recipe(load_recipe("drawn_deepfer_fast", TINY), root=None, run=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"dropout": float("nan")},
@@ -78,10 +114,12 @@ def test_a_renamed_key_is_one_line(run: Path, tmp_path: Path, old: str, new: str
         {"hidden": 10**9},
         {"hidden": -1},
         {"widths": [10**9] * 7},
+        {"widths": [0] * 7},
+        {"hidden": 0},
     ],
 )
 def test_options_out_of_range(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="runs from 0 to"):
+    with pytest.raises(ValueError, match=r"runs from [01] to"):
         create_model("deepfer_fast", num_classes=7, **options)
 
 

@@ -1,9 +1,11 @@
 """Gradient methods on networks in torch, and the judge of all methods."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -45,6 +47,27 @@ def write(folder: Path, name: str, *, known: bool = True, **options: object) -> 
     )
     write_model(network, info, folder / f"{name}.onnx")
     return Classifier(folder / f"{name}.onnx")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"network_options": {"widths": ["a"] * 7}}, "names no known network"),
+        ({"network_options": {"num_classes": 7}}, "names no known network"),
+        ({"network_options": {"dropout": 0.5, "widths": [8] * 7}}, "cannot be rebuilt"),
+        ({"network": "deepfer", "network_options": {"input_size": 256}}, "cannot be rebuilt"),
+    ],
+)
+def test_a_model_file_that_names_another_network(
+    tmp_path: Path, changes: dict[str, object], expected: str
+) -> None:
+    path = write(tmp_path, "deepfer_fast", widths=[4] * 7, hidden=8).path
+    model = onnx.load(path)
+    info = ModelInfo.from_metadata({p.key: p.value for p in model.metadata_props}, "")
+    onnx.helper.set_model_props(model, replace(info, **changes).to_metadata())
+    onnx.save(model, path)
+    with pytest.raises(ModelFileError, match=expected):
+        network_of(Classifier(path))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from children import child
 from conftest import train_recipe as train
 from deepfer.classify import Classifier
 from deepfer.errors import CheckpointError, DataError, DivergedError, InputError, RecipeError
@@ -328,10 +329,9 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     duration = time.monotonic() - started
     moments = random.Random(0)  # noqa: S311
     for _ in range(10):
-        process = subprocess.Popen([sys.executable, *command(disturbed, *extra)])
-        time.sleep(moments.uniform(0.3, 0.9) * duration)
-        process.kill()
-        process.wait()
+        with child([sys.executable, *command(disturbed, *extra)]) as process:
+            time.sleep(moments.uniform(0.3, 0.9) * duration)
+            process.kill()
     subprocess.run([sys.executable, *command(disturbed, *extra)], check=True)
     assert metrics(undisturbed) == metrics(disturbed)
     assert_same_weights(undisturbed, disturbed)

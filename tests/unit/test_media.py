@@ -1,12 +1,13 @@
 import io
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
-from PIL import ImageOps
+from PIL import ImageOps, PngImagePlugin
 
 from deepfer.errors import InputError
 from deepfer.gather import expand
@@ -154,6 +155,25 @@ def test_what_would_need_too_much_memory_is_refused(name: str, cases: Path) -> N
         data = (cases / "images" / name).read_bytes()
     with pytest.raises(InputError, match=r"need \d+ MB, and 210 are for pictures; make it smaller"):
         read_photo(data)
+
+
+def test_texts_in_png_files_are_bounded() -> None:
+    """Packed, they take a thousandth of the memory that they need."""
+    texts = PngImagePlugin.PngInfo()
+    for number in range(40):
+        texts.add_itxt(f"{number}", "a" * 1_000_000 + "\U0001f600", zip=True)
+    data = encoded(PillowImage.new("L", (8, 8)), "PNG", pnginfo=texts)
+    assert len(data) < 60_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="more than 4 MB of texts, or a packed one of more"):
+            read_photo(data)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+    few = PngImagePlugin.PngInfo()
+    few.add_itxt("a", "a" * 900_000, zip=True)
+    assert read_photo(encoded(PillowImage.new("L", (8, 8)), "PNG", pnginfo=few)).shape == (8, 8)
 
 
 def test_values_that_overflow() -> None:

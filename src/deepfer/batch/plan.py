@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepfer.classify import model_path
-from deepfer.errors import InputError
+from deepfer.errors import InputError, reason
 from deepfer.files import LOCK, sweep, write_text
 from deepfer.gather import looks_like_picture, matches, walk
 from deepfer.media import is_special
@@ -210,7 +210,9 @@ def _csv_paths(path: Path) -> Iterator[object]:
             column = _column(reader.fieldnames or (), path)
             yield from (row[column] for row in reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not CSV text ({error}); save it as CSV in UTF-8") from None
+        raise InputError(
+            f"{path}: not CSV text ({reason(error)}); save it as CSV in UTF-8"
+        ) from None
 
 
 def _parquet_paths(path: Path) -> Iterator[object]:
@@ -219,8 +221,10 @@ def _parquet_paths(path: Path) -> Iterator[object]:
             column = _column(file.schema_arrow.names, path)
             for batch in file.iter_batches(columns=[column]):
                 yield from batch.column(0).to_pylist()
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({error}); write it anew") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not a readable Parquet file ({reason(error)}); write it anew"
+        ) from None
 
 
 def _read_json(path: Path) -> Any:
@@ -233,7 +237,7 @@ def _read_json(path: Path) -> Any:
 def _rows(path: Path) -> int:
     try:
         return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError):
         raise InputError(f"{path}: damaged; delete it, and give the same command again") from None
 
 

@@ -144,7 +144,7 @@ def load_table(name: str) -> Table:
         content = TypeAdapter(Content).validate_json(found)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise RecipeError("\n  ".join([f"{name}: {len(problems)} problem(s)", *problems])) from None
+        raise RecipeError(f"{name}: {len(problems)} problem(s)", *problems) from None
     except ValueError as error:
         raise RecipeError(f"{name}: not TOML: {error}") from None
     table = Table(

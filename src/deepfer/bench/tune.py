@@ -112,7 +112,7 @@ def parse_space(texts: Sequence[str]) -> dict[str, BaseDistribution]:
             problems.append(f"{key.strip()} is given twice")
         space[key.strip()] = distribution
     if problems:
-        raise RecipeError("\n  ".join(["the search space is not clear", *problems]))
+        raise RecipeError("the search space is not clear", *problems)
     return space
 
 

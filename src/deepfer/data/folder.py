@@ -15,6 +15,7 @@ from deepfer.data.base import (
 )
 from deepfer.data.images import class_files, in_order, read_set
 from deepfer.errors import DataError
+from deepfer.files import is_file
 from deepfer.labels import Expression
 from deepfer.media import IMAGE_SUFFIXES
 
@@ -173,7 +174,7 @@ class Manifest:
                 problem = f"unknown expression {expression!r}; known: {', '.join(_LABELS)}"
             elif split not in (*SPLITS, "all"):
                 problem = f"unknown split {split!r}; known: train, val, test"
-            elif not (self.path.parent / path).is_file():
+            elif not is_file(self.path.parent / path):
                 problem = f"{path!r} is no file below {self.path.parent}; mend the path"
             if problem:
                 raise DataError(f"manifest: {self.path}: line {line}: {problem}")

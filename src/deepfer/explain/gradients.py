@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from deepfer.classify import Classifier
-from deepfer.errors import DeepferError, InputError, ModelFileError
+from deepfer.errors import DeepferError, InputError, ModelFileError, reason
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
 from deepfer.models.base import Network
@@ -96,11 +96,22 @@ def network_of(classifier: Classifier) -> Network:
         raise ModelFileError(
             f"{classifier.path}: does not say which network it holds; export the model again"
         )
-    options = {"num_classes": len(about.labels), **about.network_options}
     try:
-        network = create_model(about.network, **options).deployed()
-    except (DeepferError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{classifier.path}: names no known network ({error})") from None
+        options = about.network_options
+        network = create_model(about.network, num_classes=len(about.labels), **options).deployed()
+    except (DeepferError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{classifier.path}: names no known network ({reason(error)}); export the model again"
+        ) from None
+    try:
+        network = _filled(network, classifier)
+    except Exception:  # whatever a hostile file makes of it
+        raise _other(classifier) from None
+    return network
+
+
+def _filled(network: Network, classifier: Classifier) -> Network:
+    """Give a network the weights of a model file, and try that it answers alike."""
     stored = {
         i.name.removeprefix("network."): torch.from_numpy(numpy_helper.to_array(i).copy())
         for i in onnx.load(classifier.path).graph.initializer
@@ -118,21 +129,15 @@ def network_of(classifier: Classifier) -> Network:
             stored[f"{name}.running_mean"] = torch.zeros_like(folded)
             stored[f"{name}.running_var"] = torch.full_like(folded, 1 - module.eps)
     state = network.state_dict()
-    try:
-        network.load_state_dict({n: stored.get(n, t).reshape(t.shape) for n, t in state.items()})
-    except RuntimeError:
-        raise _other(classifier) from None
-    _require_equal(network.eval(), classifier)
-    return network
-
-
-def _require_equal(network: Network, classifier: Classifier) -> None:
+    network.load_state_dict({n: stored.get(n, t).reshape(t.shape) for n, t in state.items()})
+    network.eval()
     spec = classifier.info.input
     noise = np.random.default_rng(0).integers(0, 256, (2, spec.height, spec.width), dtype=np.uint8)
     with torch.inference_mode():
         found = network(torch.from_numpy(normalize(noise, spec))).numpy()
-    if np.abs(found - classifier.logits(noise)).max() > 1e-3:
+    if not np.abs(found - classifier.logits(noise)).max() <= 1e-3:  # nor is nan
         raise _other(classifier)
+    return network
 
 
 def _other(classifier: Classifier) -> ModelFileError:

@@ -64,7 +64,5 @@ def create_method(name: str, options: Mapping[str, Any], source: str = "options"
         method: Method = TypeAdapter(kind).validate_json(json.dumps(options, default=str))
     except ValidationError as error:
         problems = [f"options.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise RecipeError(
-            "\n  ".join([f"{source}: {name} has {len(problems)} problem(s)", *problems])
-        ) from None
+        raise RecipeError(f"{source}: {name} has {len(problems)} problem(s)", *problems) from None
     return method

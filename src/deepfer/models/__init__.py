@@ -39,11 +39,11 @@ def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
         MissingExtraError: torch is not installed.
         ValueError: An option is out of range.
     """
-    for option, value in options.items():
+    for option, value in {"num_classes": num_classes, **options}.items():
         for number in value if isinstance(value, list | tuple) else (value,):
-            highest = 1 if "dropout" in option else _LARGEST
-            if isinstance(number, int | float) and not 0 <= number <= highest:
-                raise ValueError(f"{name}: {option} runs from 0 to {highest}, got {number!r:.20}")
+            low, high = (0, 1) if "dropout" in option or number is False else (1, _LARGEST)
+            if isinstance(number, int | float) and not low <= number <= high:
+                raise ValueError(f"{name}: {option} runs from {low} to {high}, got {number!r:.20}")
     network: Network = _builder(name)(num_classes=num_classes, **options)
     return network
 

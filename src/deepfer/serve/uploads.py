@@ -1,6 +1,7 @@
 """The images of a request, read into memory within the limits and never onto a disk."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from deepfer.serve.batching import BusyError
 from deepfer.serve.limits import Limits
+
+# whoever sends a malformed form hears it; the log need not
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 _SLICE = 65_536  # bytes of a form that are parsed before others get a turn
 

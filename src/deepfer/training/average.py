@@ -56,9 +56,13 @@ def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dic
                     f"{source}: its {key} differs from {sources[0]}'s; "
                     "only runs of one network on the same data can be averaged"
                 )
-    recipe = from_json(description["recipe"], str(sources[0]))
-    for source, (_, other) in zip(sources, loaded, strict=True):
-        if not recipe.init or other["recipe"]["init"] != recipe.init:
+    recipes = [
+        from_json(other["recipe"], str(source))
+        for source, (_, other) in zip(sources, loaded, strict=True)
+    ]
+    recipe = recipes[0]
+    for source, own in zip(sources, recipes, strict=True):
+        if not recipe.init or own.init != recipe.init:
             raise CheckpointError(f"{source}: did not start from the same weights as {sources[0]}")
         if recipe.saliency.variant != "none":
             raise CheckpointError(f"{source}: networks of [saliency] cannot be averaged")
@@ -80,10 +84,7 @@ def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dic
     for key in ("epoch", "lr", "train_loss", "train_accuracy"):
         description.pop(key, None)
     description |= {
-        "averaged": [
-            from_json(other["recipe"], str(source)).fingerprint()
-            for source, (_, other) in zip(sources, loaded, strict=True)
-        ],
+        "averaged": [own.fingerprint() for own in recipes],
         "val_confusion": confusion.tolist(),
         "val_accuracy": metrics.accuracy(confusion),
         "val_uar": metrics.uar(confusion),

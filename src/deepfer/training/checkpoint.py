@@ -16,9 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from deepfer.errors import CheckpointError
+from deepfer.errors import CheckpointError, reason
 from deepfer.files import write_bytes
 from deepfer.labels import Expression
+from deepfer.modelfile import InputSpec, ModelInfo
 from deepfer.models import create_model
 from deepfer.models.base import Network
 
@@ -52,7 +53,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path}: not a readable checkpoint ({error}); give a run folder of `deepfer train`"
+            f"{path}: not a readable checkpoint ({reason(error)}); give a run folder of "
+            "`deepfer train`"
         ) from None
     # files of version 0.1 hold no checksum
     expected = metadata.get("sha256")
@@ -87,11 +89,10 @@ def fitting(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        if isinstance(error, KeyError):
-            reason = f"{reason} is not known or missing"
+        unknown = " is not known or missing" if isinstance(error, KeyError) else ""
         raise CheckpointError(
-            f"{path}: does not fit {what} ({reason[:200]}); train anew, into another folder"
+            f"{path}: does not fit {what} ({reason(error)}{unknown}); train anew, into another "
+            "folder"
         ) from None
 
 
@@ -112,14 +113,31 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
     if "labels" not in description:
         raise CheckpointError(f"{path}: holds a run's state; give the run folder instead")
     with fitting(path, "the network it names"):
-        labels_of(description)
         network = create_model(
             description["model"],
-            num_classes=len(description["labels"]),
+            num_classes=len(labels_of(description)),
             **description["model_options"],
         )
         network.load_state_dict(tensors)
+        _require_whole(description, network)
     return network.eval(), description
+
+
+def _require_whole(description: dict[str, Any], network: Network) -> None:
+    """Fail unless a description holds what is read of it later.
+
+    Raises:
+        KeyError, TypeError, ValueError: Something is missing, or cannot be used.
+    """
+    labels, data = labels_of(description), description["data"]
+    info = ModelInfo("", labels, InputSpec(**description["input"]))
+    if len(set(labels)) < len(labels) or {info.input.height, info.input.width} != {
+        network.input_size
+    }:
+        raise ValueError("labels or input cannot be used")
+    texts = data["train"], data["val"], *description.get("averaged", ())
+    if not isinstance(description["recipe"], dict) or not all(isinstance(t, str) for t in texts):
+        raise TypeError("recipe, data or averaged cannot be used")
 
 
 def labels_of(description: dict[str, Any]) -> tuple[Expression, ...]:

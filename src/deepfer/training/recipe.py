@@ -175,13 +175,13 @@ def _changes(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def from_json(content: dict[str, Any], source: str) -> Recipe:
+def from_json(content: Any, source: str) -> Recipe:
     """Validate a recipe given as plain values.
 
     Raises:
         RecipeError: Lists every problem, one per line, each with its dotted name.
     """
-    problems = _name_problems(content)
+    problems = _name_problems(content) if isinstance(content, dict) else []
     recipe = None
     try:
         # Strict mode takes tuples only from JSON, and TOML maps to JSON one to one.
@@ -240,7 +240,7 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def _problems(source: str, problems: list[str]) -> RecipeError:
-    return RecipeError("\n  ".join([f"{source}: {len(problems)} problem(s)", *problems]))
+    return RecipeError(f"{source}: {len(problems)} problem(s)", *problems)
 
 
 def _name_problems(content: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from deepfer.errors import InputError
+from deepfer.files import is_file
 from deepfer.types import Image
 
 MAX_PIXELS = 16_800_000
@@ -137,7 +138,7 @@ class VideoFile:
         self.frame_rate = None if rate is None else float(rate)
 
     def _open(self, name: str) -> InputContainer:
-        if not Path(name).is_file():
+        if not is_file(name):
             raise InputError(f"{name}: no such video file")
         try:
             return open_file(name)
@@ -285,7 +286,7 @@ class Camera(VideoFile):
     @property
     def is_file(self) -> bool:
         """Whether it is a file, which must be slowed down to play like a camera."""
-        return Path(self.name).is_file()
+        return is_file(self.name)
 
 
 def _device(name: str) -> tuple[str, str | None]:

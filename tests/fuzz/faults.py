@@ -1,0 +1,38 @@
+"""Inputs that fail in every way, to see that each is found."""
+
+import os
+import sys
+import time
+
+from deepfer.errors import InputError, RecipeError
+
+SECONDS = 2.0
+MEMORY = 150
+OWN = "a line of ours"
+
+
+def seeds() -> list[bytes]:
+    return [b"good"]
+
+
+def run(data: bytes) -> None:
+    for word, fault in _FAULTS.items():
+        if word in data:
+            fault()
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+_FAULTS = {
+    b"crash": os.abort,
+    b"hang": lambda: time.sleep(60),
+    b"grow": lambda: bytearray(200_000_000),
+    b"raise": lambda: [][1],
+    b"long": lambda: _raise(InputError("word " * 9999)),
+    b"speak": lambda: os.write(2, b"libsomething: warning 17\n"),
+    b"line": lambda: _raise(InputError("one line")),
+    b"list": lambda: _raise(RecipeError("two\nproblems")),
+    b"ours": lambda: sys.stderr.write("a line of ours\n"),
+}
