@@ -8,6 +8,7 @@
     ├── DivergedError       a training whose loss is no longer a number
     ├── CheckpointError     a run folder that cannot be resumed or exported
     ├── UnknownNameError    a model, data set or recipe name that is not in the table
+    ├── PackageError        what another package adds cannot be used
     └── MissingExtraError   an optional part of the package is not installed
 
 Messages are one line (a recipe's list aside): what was asked, what was found, what to do next.
@@ -47,6 +48,10 @@ class UnknownNameError(DeepferError):
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...]) -> None:
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+
+
+class PackageError(DeepferError):
+    """What another package adds to one of our tables cannot be used."""
 
 
 class MissingExtraError(DeepferError):
