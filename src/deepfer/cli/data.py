@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from deepfer.cli.console import answer
+from deepfer.cli.console import answer, tell
 
 app = typer.Typer(help="List, describe, check and draw data sets.", no_args_is_help=True)
 
@@ -15,18 +15,22 @@ Name = Annotated[str, typer.Argument(help="A data set's name.")]
 @app.command("list")
 def list_() -> None:
     """List the data sets that can be read."""
-    from deepfer.data import dataset_class, list_datasets
+    from deepfer.data import DATASETS, dataset_class
+    from deepfer.registry import OURS
 
-    for name in list_datasets():
-        info = dataset_class(name).info
+    for problem in DATASETS.broken():
+        tell(f"warning: {problem}")
+    for name in DATASETS.working():
+        info, origin = dataset_class(name).info, DATASETS.origin(name)
         images = sum(info.counts.values())
-        answer(f"{name:<16} {f'{images:,}' if images else '-':>7}  {info.title}")
+        added = "" if origin == OURS else f", added by {origin}"
+        answer(f"{name:<16} {f'{images:,}' if images else '-':>7}  {info.title}{added}")
 
 
 @app.command()
 def info(name: Name) -> None:
     """Say where a data set comes from, its terms, layout, labels and known faults."""
-    from deepfer.data import dataset_class
+    from deepfer.data import DATASETS, dataset_class
 
     reader = dataset_class(name)
     about = reader.info
@@ -36,6 +40,7 @@ def info(name: Name) -> None:
     )
     rows = [
         ("name", about.name),
+        ("reader", DATASETS.origin(name)),
         ("title", about.title),
         ("source", about.source),
         ("licence", about.licence),
@@ -86,8 +91,11 @@ def draw(
 @app.command()
 def protocols() -> None:
     """List the protocols that results are published on, and what each leaks."""
+    from deepfer.data import DATASETS
     from deepfer.data.protocols import list_protocols
 
+    for problem in DATASETS.broken():
+        tell(f"warning: {problem}")
     for protocol in list_protocols():
         answer(f"{protocol.dataset} {protocol.name}")
         answer(f"    {protocol.what}; {protocol.folds} fold(s)")

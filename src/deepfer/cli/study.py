@@ -90,7 +90,6 @@ def evaluate(
     if not conditions and (limit is not None or seed):
         raise typer.BadParameter("--limit and --seed need --conditions")
     from deepfer.classify import Classifier
-    from deepfer.data.fer2013 import Fer2013
     from deepfer.evaluation import report, run
     from deepfer.evaluation.groups import group_names
 
@@ -110,8 +109,8 @@ def evaluate(
     if groups is not None:
         measure_groups(result, images, column=groups, out=out)
         return
-    if isinstance(dataset, Fer2013) and protocol is None and not detected:
-        run.add_fer2013_figures(result, dataset, split, classifier.info)
+    if protocol is None and not detected:
+        run.add_own_figures(result, images, dataset.leaked(split), classifier.info)
     answer(report.text(result))
     if out is None:
         return
@@ -170,24 +169,23 @@ def judge(
     """Measure whether explanations are right: all methods and controls on the same faces."""
     from deepfer.bench.judge import judge as run_judge
     from deepfer.classify import Classifier, model_path
-    from deepfer.data import open_dataset
-    from deepfer.data.drawn import Drawn
+    from deepfer.data import dataset_options, open_dataset
     from deepfer.explain.means import correct_faces
     from deepfer.preprocess import to_pixels
 
     classifier = Classifier(model_path(model, exact=True))
-    size = {"size": classifier.info.input.height} if data == "drawn" else {}
+    size = {"size": classifier.info.input.height} if "size" in dataset_options(data) else {}
     dataset = open_dataset(data, root, **size)
     images = dataset.load(split)
     chosen = correct_faces(classifier, images, per_expression=per_expression)
-    truths = dataset.masks(split)[chosen] if isinstance(dataset, Drawn) else None
+    masks = dataset.masks(split)
     faces = images.take(chosen)
     folder = results_folder(out or Path("results") / "judge")
     table = run_judge(
         classifier,
         to_pixels(faces.images, classifier.info.input),
         [faces.expressions[k] for k in faces.labels],
-        truths,
+        None if masks is None else masks[chosen],
         what=f"{data} {split}",
         out=folder,
         announce=tell,

@@ -2,10 +2,11 @@
 
 import csv
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from deepfer.errors import DataError
 from deepfer.labels import Expression
 from deepfer.types import Image
+
+if TYPE_CHECKING:
+    from deepfer.data.protocols import Protocol
 
 SPLITS = ("train", "val", "test")
 """The names of splits. FER2013's Training, PublicTest and PrivateTest, in this order."""
@@ -132,18 +136,24 @@ class Finding:
         return self.expected is None or self.found == self.expected
 
 
-class Dataset(Protocol):
+class Dataset(ABC):
     """A reader for one data set in the layout its publishers distribute.
 
     Constructing one finds the files and fails with `DataError` where they are missing.
     """
 
     info: ClassVar[DatasetInfo]
-    splits: tuple[str, ...]
+    splits: tuple[str, ...] = ("all",)
     """The splits the publishers define; ``("all",)`` where they define none."""
+    protocols: ClassVar[tuple["Protocol", ...]] = ()
+    """The ways to divide it that results are published on."""
+    needs_root: ClassVar[bool] = True
+    """Whether it reads files, which the user must say the folder of."""
 
+    @abstractmethod
     def __init__(self, root: Path | None) -> None: ...
 
+    @abstractmethod
     def load(self, split: str) -> ImageSet:
         """Read one split.
 
@@ -151,11 +161,24 @@ class Dataset(Protocol):
             DataError: A file is damaged, with its name, line and what to do; or the data set
                 has no such split.
         """
-        ...
 
     def faults(self) -> Iterator[Finding]:
-        """Look for the faults that are particular to this data set."""
-        ...
+        """Look for the faults that are particular to this data set; most have none to look for."""
+        yield from ()
+
+    def leaked(self, split: str) -> NDArray[np.bool_] | None:
+        """Return, per image that `load` gives of `split`, whether its pixels stand in train.
+
+        None where nobody has found that any do.
+        """
+        return None
+
+    def masks(self, split: str) -> NDArray[np.bool_] | None:
+        """Return bool (N, H, W): where each face of the split shows its expression.
+
+        None where the data set does not tell.
+        """
+        return None
 
 
 def check(dataset: Dataset) -> list[Finding]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from deepfer.data.base import (
+    Dataset,
     DatasetInfo,
     Finding,
     ImageSet,
@@ -14,7 +15,9 @@ from deepfer.data.base import (
     missing,
     require_split,
 )
+from deepfer.data.divide import Sides, cut, shuffled, ten_subject_folds
 from deepfer.data.images import class_files, in_order, read_set
+from deepfer.data.protocols import Protocol
 from deepfer.errors import DataError
 from deepfer.labels import Expression
 
@@ -34,7 +37,12 @@ _LABELS = {
 }
 
 
-class CkPlus48:
+def _random_frames(dataset: Dataset, seed: int, fold: int) -> Sides:
+    frames = dataset.load("all")
+    return cut(frames, shuffled(frames, seed), 691, 99, 191)
+
+
+class CkPlus48(Dataset):
     """CK+48: the last three frames of each labelled sequence, 48x48 gray, in class folders."""
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -54,7 +62,21 @@ class CkPlus48:
             "folder names sort differently from the label order that is often printed with them",
         ),
     )
-    splits: tuple[str, ...] = ("all",)
+    protocols: ClassVar[tuple[Protocol, ...]] = (
+        Protocol(
+            name="random-frames",
+            what="981 frames at random 691 / 99 / 191",
+            leaks="frames of one sequence, and subjects, stand on both sides",
+            divide=_random_frames,
+        ),
+        Protocol(
+            name="subject-10fold",
+            what="ten folds by subject: one tested, one for choosing, eight for training",
+            leaks=None,
+            divide=ten_subject_folds,
+            folds=10,
+        ),
+    )
 
     def __init__(self, root: Path) -> None:
         self.root = find_file(root, ("anger", "CK+48/anger"), self.info).parent
@@ -86,7 +108,7 @@ class CkPlus48:
         yield Finding("sequences without exactly three frames", str(odd), "0")
 
 
-class CkPlusPeaks:
+class CkPlusPeaks(Dataset):
     """CK+ as single images listed in ``labels.csv``: neutral first frames and peaks.
 
     The neutral frame and the peak of one recording share their name in `ImageSet.sequences`.
@@ -104,7 +126,6 @@ class CkPlusPeaks:
         groups="subject",
         faults=("neutral and peak of one sequence show the same person minutes apart",),
     )
-    splits: tuple[str, ...] = ("all",)
 
     def __init__(self, root: Path) -> None:
         names = ("labels.csv", "ckplus_peaks/labels.csv")

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfer.data.base import ImageSet
+from deepfer.data.base import Dataset, ImageSet
 from deepfer.data.copies import CHANGES, add_copies
 from deepfer.errors import DataError
 
@@ -60,6 +60,34 @@ def by_subject(images: ImageSet, folds: int, seed: int, fold: int) -> Sides:
     names = np.random.default_rng(seed).permutation(sorted(set(images.subjects or ())))
     place = {name: i % folds for i, name in enumerate(names.tolist())}
     part = np.array([place[name] for name in images.subjects or ()])
+    return _tested(images, part, folds, fold)
+
+
+def ten_subject_folds(dataset: Dataset, seed: int, fold: int) -> Sides:
+    """Divide an undivided data set into ten folds by subject; see `by_subject`."""
+    return by_subject(dataset.load("all"), 10, seed, fold)
+
+
+def by_chance(images: ImageSet, folds: int, seed: int, fold: int) -> Sides:
+    """Test one fold of images, choose on the next, train on the rest.
+
+    Every expression is dealt out in turn, so folds differ by one image at most, and so do their
+    numbers of each expression. Who is shown does not matter.
+    """
+    random = np.random.default_rng(seed)
+    order = np.concatenate(
+        [
+            random.permutation(np.flatnonzero(images.labels == k))
+            for k in range(len(images.expressions))
+        ]
+    )
+    part = np.empty(len(images), dtype=np.int64)
+    part[order] = np.arange(len(images)) % folds
+    return _tested(images, part, folds, fold)
+
+
+def _tested(images: ImageSet, part: NDArray[np.int64], folds: int, fold: int) -> Sides:
+    """Return the sides of one fold, from int64 (N,): the fold that each image belongs to."""
     val = (fold + 1) % folds
     return (
         images.take((part != fold) & (part != val)),

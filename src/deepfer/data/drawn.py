@@ -5,6 +5,7 @@ be held against the truth. Nothing is downloaded; `drawing` is the pencil.
 """
 
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from deepfer.data.base import DatasetInfo, Finding, ImageSet, require_split
+from deepfer.data.base import SPLITS, Dataset, DatasetInfo, ImageSet, require_split
+from deepfer.data.copies import join
+from deepfer.data.divide import Sides, by_character, cut, shuffled
 from deepfer.data.drawing import CHARACTERS, DrawnFace, draw_face
+from deepfer.data.protocols import Protocol
 from deepfer.errors import DataError
 from deepfer.files import write_text
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
@@ -21,7 +25,21 @@ from deepfer.labels import BASIC_EXPRESSIONS, Expression
 _SPLIT_SEED = {"train": 1, "val": 2, "test": 3}
 
 
-class Drawn:
+def _all(dataset: Dataset) -> ImageSet:
+    return reduce(join, (dataset.load(split) for split in SPLITS))
+
+
+def _by_character(dataset: Dataset, seed: int, fold: int) -> Sides:
+    return by_character(_all(dataset), ("gus", "hana"), seed)
+
+
+def _random(dataset: Dataset, seed: int, fold: int) -> Sides:
+    images = _all(dataset)
+    tenth = len(images) // 10
+    return cut(images, shuffled(images, seed), len(images) - 4 * tenth, tenth, 3 * tenth)
+
+
+class Drawn(Dataset):
     """The drawn data set: every character shows every expression in every split.
 
     Args:
@@ -43,7 +61,22 @@ class Drawn:
         labels={str(e): e for e in BASIC_EXPRESSIONS},
         groups="character",
     )
-    splits: tuple[str, ...] = ("train", "val", "test")
+    splits: tuple[str, ...] = SPLITS
+    needs_root = False
+    protocols: ClassVar[tuple[Protocol, ...]] = (
+        Protocol(
+            name="by-character",
+            what="train six characters, a tenth of them for choosing; test two",
+            leaks="characters stand in train and val, none in test",
+            divide=_by_character,
+        ),
+        Protocol(
+            name="random",
+            what="all faces at random, 60 / 10 / 30 in the hundred",
+            leaks="characters stand on both sides",
+            divide=_random,
+        ),
+    )
 
     def __init__(
         self,
@@ -83,7 +116,7 @@ class Drawn:
         )
 
     def masks(self, split: str) -> NDArray[np.bool_]:
-        """Return bool (N, S, S): where each face of the split shows its expression."""
+        """Draw where the faces show their expressions; see `Dataset.masks`."""
         require_split(self, split)
         return np.stack([face.mask for _, face, _, _ in self.faces(split)])
 
@@ -97,10 +130,6 @@ class Drawn:
                     number += BASIC_EXPRESSIONS.index(expression) * 10_000 + i
                     face = draw_face(expression, character, size=self.size, seed=number)
                     yield f"{character}/{character}_{expression}/{i}", face, expression, character
-
-    def faults(self) -> Iterator[Finding]:
-        """Drawn faces have none."""
-        yield from ()
 
 
 def write_folder(out: Path, *, per_class: int, size: int, seed: int) -> int:

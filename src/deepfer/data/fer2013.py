@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.data.base import (
+    Dataset,
     DatasetInfo,
     Finding,
     ImageSet,
@@ -25,7 +26,9 @@ from deepfer.data.base import (
     missing,
     require_split,
 )
+from deepfer.data.fer2013_protocols import PROTOCOLS
 from deepfer.data.images import class_files, read_set
+from deepfer.data.protocols import Protocol
 from deepfer.errors import DataError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
@@ -77,7 +80,7 @@ _INFO = DatasetInfo(
 )
 
 
-class Fer2013:
+class Fer2013(Dataset):
     """The challenge's CSV file, or its later variant.
 
     Args:
@@ -94,6 +97,7 @@ class Fer2013:
 
     info: ClassVar[DatasetInfo] = _INFO
     splits: tuple[str, ...] = ("train", "val", "test")
+    protocols: ClassVar[tuple[Protocol, ...]] = PROTOCOLS
 
     def __init__(
         self,
@@ -138,7 +142,7 @@ class Fer2013:
         return everything.take(kept)
 
     def leaked(self, split: str) -> NDArray[np.bool_]:
-        """Return, per image that `load` gives of `split`, whether its pixels stand in train."""
+        """Find the copies; see `Dataset.leaked`."""
         images, _, usage = self._rows
         train = {x.tobytes() for x in images[usage == "train"]}
         return np.array([x.tobytes() in train for x in self.load(split).images], dtype=bool)
@@ -175,7 +179,7 @@ class Fer2013:
         return _read_votes(self.votes_path, self._rows[2])
 
 
-class Fer2013Images:
+class Fer2013Images(Dataset):
     """The image-folder copy of FER2013: ``train/<class>/`` and ``test/<class>/``.
 
     Its test folder joins the challenge's two test sets where the copy was made from all rows.

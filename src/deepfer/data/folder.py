@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from deepfer.data.base import (
     SPLITS,
+    Dataset,
     DatasetInfo,
     Finding,
     ImageSet,
@@ -39,7 +40,7 @@ _SPLIT_NAMES = {
 _OWN = ("path", "expression", "split", "subject")  # a manifest's columns that mean something here
 
 
-class Folder:
+class Folder(Dataset):
     """``<expression>/*`` below the root, or below its folders ``train``, ``val`` and ``test``."""
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -113,7 +114,7 @@ class Folder:
         return found
 
 
-class Manifest:
+class Manifest(Dataset):
     """A CSV file with the columns ``path``, ``expression`` and, if known, subject and split.
 
     Further columns, such as sex, age or site, come with the images as they are.
@@ -158,10 +159,6 @@ class Manifest:
                 name: tuple(row[name] for row in rows) for name in rows[0] if name not in _OWN
             },
         )
-
-    def faults(self) -> Iterator[Finding]:
-        """Nothing beyond what every check looks at."""
-        yield from ()
 
     def _read(self) -> list[dict[str, str]]:
         rows = []

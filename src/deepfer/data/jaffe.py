@@ -1,16 +1,48 @@
 """JAFFE: ten Japanese women, seven posed expressions, label and subject in the file name."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
 
-from deepfer.data.base import DatasetInfo, Finding, ImageSet, missing, require_split
-from deepfer.data.images import image_files, read_set
+import numpy as np
+
+from deepfer.align import align
+from deepfer.data.base import Dataset, DatasetInfo, Finding, ImageSet, missing, require_split
+from deepfer.data.copies import CHANGES, add_copies
+from deepfer.data.divide import Sides, by_subject, cut, per_class, rest, shuffled
+from deepfer.data.images import image_files, read_set, stack
+from deepfer.data.protocols import Protocol
+from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
+_CROP = 128  # pixels of the face crops
+_WIDER = 9 / 8  # what the wide crops show, over what the others do
 
-class Jaffe:
+
+def _augmented_random(dataset: "Jaffe", seed: int, fold: int) -> Sides:
+    faces = dataset.faces()
+    every = add_copies(faces, [(i, change) for change in CHANGES for i in range(len(faces))])
+    return cut(every, shuffled(every, seed), 935, 140, 260)
+
+
+def _random_120(dataset: "Jaffe", seed: int, fold: int) -> Sides:
+    faces = dataset.faces()
+    random = np.random.default_rng(seed)
+    test = per_class(faces, random, 10)
+    others = random.permutation(rest(faces, test))
+    return faces.take(others[23:]), faces.take(others[:23]), faces.take(test)
+
+
+def _one_subject_out(dataset: "Jaffe", seed: int, fold: int, *, width: float = 1.0) -> Sides:
+    train, val, test = by_subject(dataset.faces(width), 10, seed, fold)
+    copies = [(i, change) for change in CHANGES for i in range(len(train))]
+    return add_copies(train, copies), val, test
+
+
+class Jaffe(Dataset):
     """The 213 published images, such as ``KA.AN1.39.tiff``: subject, expression, number."""
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -34,7 +66,34 @@ class Jaffe:
         groups="subject",
         faults=("posed: the label is what was asked for, not what viewers see in every picture",),
     )
-    splits: tuple[str, ...] = ("all",)
+    protocols: ClassVar[tuple[Protocol, ...]] = (
+        Protocol(
+            name="augmented-random",
+            what="face crops and seven copies of each, of which 935 / 140 / 260 at random",
+            leaks="copies of one photo, and subjects, stand on both sides",
+            divide=_augmented_random,
+        ),
+        Protocol(
+            name="random-120-23-70",
+            what="face crops at random 120 / 23 / 70, ten of each expression tested",
+            leaks="subjects stand on both sides",
+            divide=_random_120,
+        ),
+        Protocol(
+            name="leave-one-subject-out",
+            what="ten folds of one subject; copies are made of the training faces only",
+            leaks=None,
+            divide=_one_subject_out,
+            folds=10,
+        ),
+        Protocol(
+            name="leave-one-subject-out-wide",
+            what="ten folds of one subject, crops an eighth wider than leave-one-subject-out has",
+            leaks=None,
+            divide=partial(_one_subject_out, width=_WIDER),
+            folds=10,
+        ),
+    )
 
     def __init__(self, root: Path) -> None:
         self.root = root / "jaffe" if (root / "jaffe").is_dir() else root
@@ -62,7 +121,34 @@ class Jaffe:
             subjects=subjects,
         )
 
+    def faces(self, width: float = 1.0) -> ImageSet:
+        """Return all images, cropped as every other path into the networks frames faces.
+
+        Args:
+            width: What the crops show, over what the others do.
+
+        Raises:
+            DataError: No face is found on an image.
+        """
+        return _faces(self.root, width)
+
     def faults(self) -> Iterator[Finding]:
         """Count the subjects against the published number."""
         subjects = self.load("all").subjects or ()
         yield Finding("different subjects", str(len(set(subjects))), "10")
+
+
+@cache
+def _faces(root: Path, width: float) -> ImageSet:
+    images = Jaffe(root).load("all")
+    detector = FaceDetector()
+    crops = []
+    for name, image in zip(images.ids, images.images, strict=True):
+        faces = detector(image)
+        if not faces or faces[0].landmarks is None:
+            raise DataError(f"jaffe: no face found on {name}; restore the publishers' image")
+        points = faces[0].landmarks
+        apart = points + (width - 1) * (points - points.mean(axis=0))
+        # not `cut_face`, whose rounding would change the fingerprints of committed results
+        crops.append(align(image, apart, _CROP))
+    return replace(images, images=stack(crops))

@@ -17,7 +17,7 @@ from deepfer import metrics
 from deepfer.certainty import set_coverage, set_members
 from deepfer.classify import Classifier
 from deepfer.data.base import ImageSet
-from deepfer.data.fer2013 import VOTE_EXPRESSIONS, Fer2013, majority_labels, votes_for
+from deepfer.data.fer2013 import VOTE_EXPRESSIONS, VOTE_NAMES, majority_labels, votes_for
 from deepfer.data.images import stack
 from deepfer.errors import DataError
 from deepfer.evaluation.conditions import on_canvas
@@ -196,8 +196,16 @@ def aligned_faces(
     return replace(images.take(places), images=stack(crops)), places
 
 
-def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str, info: ModelInfo) -> None:
-    """Add what is particular to FER2013: without leaked images, and by FER+ votes.
+def add_own_figures(
+    result: Evaluation, images: ImageSet, leaked: NDArray[np.bool_] | None, info: ModelInfo
+) -> None:
+    """Add what some data sets alone tell: figures without leaked images, and by FER+ votes.
+
+    Args:
+        result: Of `images`, or of some of them; the figures are added to it.
+        images: A split as its publishers give it.
+        leaked: As from `Dataset.leaked`; None adds nothing.
+        info: Of the model.
 
     Two FER+ labels: the majority as its authors define it (`majority_labels`), and the most
     voted answer where it is not tied. Images whose label is none of the model's expressions do
@@ -210,7 +218,6 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str, info: 
     And how much of the majority's hits are certain, how often the sets of expressions hold a
     person's answer, and their mean size.
     """
-    images = dataset.load(split)
     place = {name: i for i, name in enumerate(images.ids)}
     chosen = np.array([place[name] for name in result.ids])
 
@@ -220,8 +227,9 @@ def add_fer2013_figures(result: Evaluation, dataset: Fer2013, split: str, info: 
             result.figures[f"{name} accuracy"] = float(hits.mean())
             result.counts[f"images for {name} accuracy"] = int(counted.sum())
 
-    add("leak-free", result.true, ~dataset.leaked(split)[chosen])
-    if images.votes is None:
+    if leaked is not None:
+        add("leak-free", result.true, ~leaked[chosen])
+    if images.votes is None or images.votes.shape[1] != len(VOTE_NAMES):
         return
     votes = images.votes[chosen]
 
