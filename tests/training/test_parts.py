@@ -18,7 +18,11 @@ from deepfer.recipes import list_recipes, recipe_text
 from deepfer.training.augment import augment, mixup
 from deepfer.training.batches import TensorSet
 from deepfer.training.export import fit_temperature
-from deepfer.training.loss import ExpressionLoss, dense_penalty, teacher_probabilities
+from deepfer.training.objectives.expressions import (
+    ExpressionLoss,
+    dense_penalty,
+    teacher_probabilities,
+)
 from deepfer.training.optimize import build_optimizer, lr_factor
 from deepfer.training.recipe import (
     Augment,
@@ -138,7 +142,8 @@ class TestAugment:
         torch.manual_seed(0)
         faces = torch.arange(6.0).view(6, 1, 1, 1)
         targets = functional.one_hot(torch.arange(6)).float()
-        mixed, (blended,) = mixup(faces, [targets], 1.0)
+        mixed, found = mixup(faces, {"targets": targets}, 1.0)
+        blended = found["targets"]
         expected = (blended * torch.arange(6.0)).sum(1)
         torch.testing.assert_close(mixed.flatten(), expected)
         torch.testing.assert_close(blended.sum(1), torch.ones(6))

@@ -29,7 +29,9 @@ def augment(faces: Tensor, options: Augment, *, plain: bool) -> Tensor:
     return faces
 
 
-def mixup(faces: Tensor, targets: list[Tensor], alpha: float) -> tuple[Tensor, list[Tensor]]:
+def mixup(
+    faces: Tensor, targets: dict[str, Tensor], alpha: float
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Blend each face, and its rows in every target, with another one of the batch.
 
     Source:
@@ -37,8 +39,11 @@ def mixup(faces: Tensor, targets: list[Tensor], alpha: float) -> tuple[Tensor, l
     """
     share = torch.distributions.Beta(alpha, alpha).sample().item()
     other = torch.randperm(len(faces), device=faces.device)
-    blended = [share * t + (1 - share) * t[other] for t in (faces, *targets)]
-    return blended[0], blended[1:]
+
+    def blended(values: Tensor) -> Tensor:
+        return share * values + (1 - share) * values[other]
+
+    return blended(faces), {name: blended(values) for name, values in targets.items()}
 
 
 class _Chance:

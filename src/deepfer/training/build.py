@@ -1,15 +1,16 @@
-"""What the loop trains: the data, the network with its heads, its start and its teachers."""
+"""What the loop trains: the data, the network, its start and its teachers."""
 
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deepfer.data.base import ImageSet
 from deepfer.data.splits import load_training_sets
 from deepfer.errors import CheckpointError, RecipeError
 from deepfer.labels import Expression
+from deepfer.models import create_model
 from deepfer.models.base import Network
 from deepfer.training import checkpoint
 from deepfer.training.recipe import Recipe
@@ -35,20 +36,20 @@ def training_sets(recipe: Recipe, root: Path | None) -> tuple[ImageSet, ImageSet
     )
 
 
-class Heads(nn.Module):
-    """The network and, in training only, a second head that learns the votes."""
+def network_of(recipe: Recipe, labels: tuple[Expression, ...], *, begun: bool) -> Network:
+    """Build a recipe's network, with the weights to start from unless the run has `begun`.
 
-    def __init__(self, network: Network, votes: int) -> None:
-        super().__init__()
-        self.network = network
-        width = network.classifier.in_features
-        self.votes = nn.Linear(width, votes) if votes else None
-
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map (N, 1, H, W) faces to logits (N, K) and vote logits (N, V)."""
-        features = self.network.features(faces)
-        votes = None if self.votes is None else self.votes(features)
-        return self.network.classifier(features), votes
+    Raises:
+        RecipeError: The network does not take these options.
+        CheckpointError: The weights to start from are missing, or of another form.
+    """
+    try:
+        network = create_model(recipe.model, num_classes=len(labels), **recipe.model_options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"model_options: {error}") from None
+    if recipe.init and not begun:
+        start_from(network, recipe, labels)
+    return network
 
 
 def autocast_type(name: str, device: torch.device) -> torch.dtype:

@@ -16,6 +16,7 @@ from deepfer.data.protocols import list_protocols
 from deepfer.errors import RecipeError, UnknownNameError
 from deepfer.models import list_models, model_options
 from deepfer.recipes import list_recipes, recipe_text
+from deepfer.training.objectives import list_objectives, objective_options
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -135,6 +136,8 @@ class Recipe:
     batch_size: Annotated[int, Field(ge=2)] = 128
     # bfloat16 only where the hardware computes in it; auto does not say where it falls back
     precision: Literal["float32", "bfloat16", "auto"] = "auto"
+    objective: str = "expressions"  # what is learnt; see training/objectives
+    objective_options: dict[str, Any] = field(default_factory=dict)
     standardize: bool = False  # each face to mean 0 and deviation 1, instead of fixed constants
     ema: Below1 = 0.0  # decay of averaged weights; 0: off
     select: Literal["accuracy", "last"] = "accuracy"  # which epoch is kept as best, on val
@@ -249,8 +252,10 @@ def _name_problems(content: dict[str, Any]) -> list[str]:
     for key, names, options_of in (
         ("model", list_models(), model_options),
         ("dataset", list_datasets(), dataset_options),
+        ("objective", list_objectives(), objective_options),
     ):
-        name, options = content.get(key), content.get(f"{key}_options", {})
+        usual = "expressions" if key == "objective" else None
+        name, options = content.get(key, usual), content.get(f"{key}_options", {})
         if not isinstance(name, str):
             continue  # the schema says so
         if name not in names:
