@@ -60,13 +60,46 @@ def make_ckplus(root: Path) -> None:
             save_gray(root / "CK+48" / folder / f"S{s:03}_001_{frame:08}.png", 10 * s + frame)
 
 
-def make_ckplus_peaks(root: Path) -> None:
+def make_ckplus_peaks(root: Path, subjects: int = 3) -> None:
     rows = []
-    for s, label in enumerate(("neutral", "happy", "contempt")):
-        name = save_gray(root / "ckplus_peaks" / f"S{s:03}_001_00000001.png", s, 128).name
-        rows.append(f"{name},S{s:03},001,1,{label}")
+    for s in range(subjects):
+        peak = ("happy", "fear", "sadness")[s % 3]
+        for frame, label in ((1, "neutral"), (9, peak)):
+            name = f"S{s:03}_001_{frame:08}.png"
+            save_gray(root / "ckplus_peaks" / name, 10 * s + frame, 128)
+            rows.append(f"{name},S{s:03},001,{frame},{label}")
     header = "file,subject,sequence,frame,expression"
     (root / "ckplus_peaks" / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def make_ckplus_sequences(root: Path, photo: Path | None = None, subjects: int = 3) -> None:
+    """Make four frames per subject, of noise, or of a photo shifted a little.
+
+    With them comes a sequence without a peak, which is to be left out.
+    """
+    rows = ["file,subject,sequence,frame,expression"]
+    for s in range(subjects + 1):
+        folder = ("anger", "surprise", "happy")[s % 3]
+        names = [f"S{s:03}_002_{frame:08}.png" for frame in (1, 7, 8, 9)]
+        for i, name in enumerate(names):
+            if i > 0:
+                _picture(root / "CK+48" / folder / name, 10 * s + i, 48, photo)
+            if i == 0 or (i == 3 and s < subjects):
+                _picture(root / "ckplus_peaks" / name, 10 * s + i, 128, photo)
+                label = folder if i else "neutral"
+                rows.append(f"{name},S{s:03},002,{(1, 7, 8, 9)[i]},{label}")
+    (root / "ckplus_peaks" / "labels.csv").write_text("\n".join(rows) + "\n")
+
+
+def _picture(path: Path, seed: int, size: int, photo: Path | None) -> None:
+    if photo is None:
+        save_gray(path, seed, size)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with PillowImage.open(photo) as whole:
+        left, top = 140 + seed % 7, 15 + seed % 5
+        crop = whole.convert("L").crop((left, top, left + 170, top + 170))
+    crop.resize((size, size), PillowImage.Resampling.BOX).save(path)
 
 
 def make_jaffe(root: Path) -> None:

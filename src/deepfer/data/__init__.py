@@ -28,6 +28,7 @@ DATASETS = Registry(
         "fer2013_images": "deepfer.data.fer2013:Fer2013Images",
         "ckplus": "deepfer.data.ckplus:CkPlus48",
         "ckplus_peaks": "deepfer.data.ckplus:CkPlusPeaks",
+        "ckplus_sequences": "deepfer.data.ckplus_sequences:CkPlusSequences",
         "jaffe": "deepfer.data.jaffe:Jaffe",
         "ferg": "deepfer.data.ferg:Ferg",
         "drawn": "deepfer.data.drawn:Drawn",
