@@ -115,6 +115,68 @@ def make_ferg(root: Path) -> None:
             save_gray(folder / f"{character}_{label}_{i}.png", i, 256)
 
 
+def make_rafdb(root: Path) -> None:
+    lines = []
+    for i in range(10):
+        name = f"{'train' if i < 7 else 'test'}_{i:05}"
+        save_gray(root / "basic" / "Image" / "aligned" / f"{name}_aligned.jpg", i, 100)
+        lines.append(f"{name}.jpg {i % 7 + 1}")
+    path = root / "basic" / "EmoLabel" / "list_patition_label.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def make_affectnet(root: Path) -> None:
+    for split in ("train_set", "val_set"):
+        (root / split / "annotations").mkdir(parents=True)
+        for i in range(8):
+            save_gray(root / split / "images" / f"{i}.jpg", i, 224)
+            np.save(root / split / "annotations" / f"{i}_exp.npy", np.array(str(i)))
+
+
+AFFECTNET_COLUMNS = (
+    "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
+    "expression,valence,arousal"
+)
+
+
+def make_affectnet_csv(root: Path) -> None:
+    lists = root / "Manually_Annotated_file_lists"
+    lists.mkdir(parents=True)
+    for name in ("training", "validation"):
+        lines = [AFFECTNET_COLUMNS]
+        for i in range(11):
+            file = f"{i}/{name}{i}.jpg"
+            save_gray(root / "Manually_Annotated_Images" / file, i, 120)
+            box = "10,20,80,60" if i < 10 else "NULL,NULL,NULL,NULL"
+            lines.append(f"{file},{box},1.5;2.5,{i},0.1,-2")
+        (lists / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+
+def make_kdef(root: Path) -> None:
+    for person in ("AF01", "BF01", "AM31"):
+        for i, expression in enumerate(("AF", "AN", "DI", "HA", "NE", "SA", "SU")):
+            for angle in ("S", "FL"):
+                save_gray(root / "KDEF" / person / f"{person}{expression}{angle}.JPG", i, 64)
+    save_gray(root / "KDEF" / "AM31" / "AM31H.JPG", 1, 64)
+
+
+def make_sfew(root: Path) -> None:
+    for i, label in enumerate(("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")):
+        for split in ("Train", "Val"):
+            folder = root / split / f"{split}_Aligned_Faces" / label
+            save_gray(folder / f"Airheads_00051924{i}_00000005.png", i, 143)
+
+
+def make_expw(root: Path) -> None:
+    lines = []
+    for i in range(7):
+        save_gray(root / "image" / "origin" / f"face{i // 2}.jpg", i, 90)
+        lines.append(f"face{i // 2}.jpg {i % 2} 5 {10 + 20 * (i % 2)} 60 70 90.1 {i}")
+    (root / "label").mkdir(parents=True)
+    (root / "label" / "label.lst").write_text("\n".join(lines) + "\n")
+
+
 def make_drawn(root: Path) -> None:
     pass
 

@@ -242,6 +242,34 @@ def csv_rows(
         ) from None
 
 
+def word_rows(
+    path: Path, name: str, columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the words by column of a text file without a header.
+
+    Words are set apart by blanks; lines without content are passed over.
+
+    Raises:
+        DataError: A line has more or fewer words than there are columns, or is no UTF-8 text;
+            names it.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line, text in enumerate(file, start=1):
+                words = text.split()
+                if words and len(words) != len(columns):
+                    raise DataError(
+                        f"{name}: {path}: line {line}: expected {' '.join(columns)}, found "
+                        f"{text.strip()[:80]!r}; get the file again or mend the line"
+                    )
+                if words:
+                    yield line, dict(zip(columns, words, strict=True))
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{name}: {path}: line {_undecodable(path)}: not UTF-8 text; get the file again"
+        ) from None
+
+
 def _undecodable(path: Path) -> int:
     """Return the number of the first line that is no UTF-8; readers decode ahead in blocks."""
     with path.open("rb") as file:

@@ -2,11 +2,19 @@
 
 from dataclasses import replace
 
-from deepfer.align import align
+import numpy as np
+from PIL import Image as PillowImage
+
+from deepfer.align import align, cut
 from deepfer.data.base import ImageSet
 from deepfer.data.images import stack
 from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
+from deepfer.preprocess import to_gray
+from deepfer.types import Image
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
 
 
 def aligned(images: ImageSet, size: int, *, name: str, width: float = 1.0) -> ImageSet:
@@ -32,3 +40,28 @@ def aligned(images: ImageSet, size: int, *, name: str, width: float = 1.0) -> Im
         # not `cut_face`, whose rounding would change the fingerprints of committed results
         crops.append(align(image, apart, size))
     return replace(images, images=stack(crops))
+
+
+def square(photo: Image, box: Box | None, size: int) -> Image:
+    """Return the smallest square around a box, beyond the photo its border, as gray pixels.
+
+    Args:
+        photo: uint8 (H, W) or (H, W, 3).
+        box: Where the face is; None for the whole photo.
+        size: Height and width of the result.
+
+    Returns:
+        uint8 (size, size). Shrinking averages, enlarging is bilinear, as `preprocess` does.
+    """
+    left, top, right, bottom = box or (0, 0, photo.shape[1], photo.shape[0])
+    side = max(right - left, bottom - top)
+    x, y = (left + right - side) // 2, (top + bottom - side) // 2
+    gray = PillowImage.fromarray(to_gray(cut(photo, x, y, x + side, y + side)))
+    return np.asarray(gray.resize((size, size), PillowImage.Resampling.BILINEAR))
+
+
+def check_size(name: str, size: int) -> int:
+    """Return the size of a data set's faces, or fail with `DataError` where it is out of range."""
+    if not 16 <= size <= 1024:
+        raise DataError(f"{name}: size {str(size)[:20]}: expected 16 to 1,024 pixels")
+    return size
