@@ -37,7 +37,7 @@ class ImageSet:
             Images of one sequence are near twins: they must not stand on both sides of a split.
         votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or (N, K), those
             for each of `expressions`, where the data set was asked for them; or None.
-        columns: What else a manifest says of each image, N texts by the name of their column.
+        columns: What else the data set says of each image, N texts by the name of their column.
     """
 
     images: Sequence[Image] | NDArray[np.uint8]
