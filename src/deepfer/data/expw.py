@@ -90,7 +90,7 @@ class ExpW(Dataset):
             columns={"confidence": tuple(row["confidence"] for _, row in rows)},
             prepare=lambda photo, i: square(photo, boxes[i], self.size),
         )
-        # not the number of the face: a few lines stand in the list twice
+        # not the number of the face: other readers drop lines that stand in the list twice
         return replace(faces, ids=tuple(f"{row['file']} line {line}" for line, row in rows))
 
     def faults(self) -> Iterator[Finding]:
