@@ -1,11 +1,14 @@
 """What every data set in the table must do, on small copies made here."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
+from conftest import Run
 from deepfer.data import dataset_class, list_datasets, open_dataset
 from deepfer.data.base import ImageSet, check
 from deepfer.data.drawing import CHARACTERS, draw_face
@@ -17,13 +20,19 @@ from small_copies import (
     MAKERS,
     USAGES,
     fer_rows,
+    make_affectnet,
+    make_affectnet_csv,
     make_ckplus,
+    make_expw,
     make_fer2013,
     make_fer2013_images,
     make_ferg,
     make_folder,
     make_jaffe,
+    make_kdef,
     make_manifest,
+    make_rafdb,
+    make_sfew,
     pixel_text,
     save_gray,
     write_votes,
@@ -69,7 +78,7 @@ class TestEveryDataset:
             open_dataset(name, tmp_path).load("dev")
 
     def test_missing_data_says_what_to_do(self, name: str, tmp_path: Path) -> None:
-        if name == "drawn":
+        if not dataset_class(name).needs_root:
             return
         with pytest.raises(DataError, match=rf"{name}: .*(not found|--root).*"):
             open_dataset(name, tmp_path / "nowhere")
@@ -339,7 +348,7 @@ class TestNames:
 
     def test_unknown_data_set_and_option(self, tmp_path: Path) -> None:
         with pytest.raises(UnknownNameError, match="fer2013"):
-            open_dataset("affectnet", tmp_path)
+            open_dataset("oulu", tmp_path)
         make_jaffe(tmp_path)
         with pytest.raises(DataError, match="no option 'votes'"):
             open_dataset("jaffe", tmp_path, votes=True)
@@ -347,6 +356,173 @@ class TestNames:
             open_dataset("drawn", None, per_class="many")
         with pytest.raises(DataError, match="per_class 0"):
             open_dataset("drawn", None, per_class=0)
+
+
+class TestFromTheWeb:
+    """RAF-DB, AffectNet and ExpW: lists, label files and boxes."""
+
+    def test_lists_decide_split_and_label(self, tmp_path: Path) -> None:
+        make_rafdb(tmp_path)
+        rafdb = open_dataset("rafdb", tmp_path)
+        train, test = rafdb.load("train"), rafdb.load("test")
+        assert (len(train), len(test)) == (7, 3)
+        assert train.expressions[train.labels[0]] is Expression.SURPRISE
+        assert test.ids[0] == "Image/aligned/test_00007_aligned.jpg"
+
+    @pytest.mark.parametrize(
+        ("name", "file", "line", "expected"),
+        [
+            ("rafdb", "basic/EmoLabel/list_patition_label.txt", "train_00001.jpg", "line 11: exp"),
+            ("rafdb", "basic/EmoLabel/list_patition_label.txt", "val_1.jpg 3", "line 11: exp"),
+            ("rafdb", "basic/EmoLabel/list_patition_label.txt", "train_1.jpg 8", "line 11: exp"),
+            ("rafdb", "basic/EmoLabel/list_patition_label.txt", "train_9.jpg 7", "not found"),
+            ("expw", "label/label.lst", "face1.jpg 0 5 70 60 10 90 3", "line 8: expected a box"),
+            ("expw", "label/label.lst", "face1.jpg 0 5 10 60 70 90 7", "line 8: expected a box"),
+            ("expw", "label/label.lst", "none.jpg 0 5 10 60 70 90 6", r"none\.jpg: no such file"),
+            ("affectnet_csv", "{0}/training.csv", "0/a.jpg,1,1,9,9,,11,0,0", "line 13: '11' is no"),
+            ("affectnet_csv", "{0}/training.csv", "0/a.jpg,1,1,0,9,,1,0,0", "is no face box"),
+        ],
+    )
+    def test_bad_lines_are_named(
+        self, tmp_path: Path, name: str, file: str, line: str, expected: str
+    ) -> None:
+        MAKERS[name](tmp_path)
+        path = tmp_path / file.format("Manually_Annotated_file_lists")
+        path.write_text(path.read_text() + line + "\n")
+        dataset = open_dataset(name, tmp_path)
+        with pytest.raises(DataError, match=f"{name}: .*{expected}"):
+            dataset.load(dataset.splits[0])
+
+    def test_boxes_become_squares(self, tmp_path: Path) -> None:
+        make_expw(tmp_path)
+        photo = np.zeros((90, 90), dtype=np.uint8)
+        photo[10:60, 20:70] = 200
+        PillowImage.fromarray(photo).save(tmp_path / "image" / "origin" / "face0.jpg", quality=100)
+        # the box of line 1 has rows 5 to 70 and columns 10 to 60, its square columns 2 to 67
+        faces = open_dataset("expw", tmp_path, size=65).load("all")
+        assert isinstance(faces.images, np.ndarray)
+        assert faces.images.shape == (7, 65, 65)
+        bright = np.argwhere(faces.images[0] > 100)
+        assert bright.min(axis=0).tolist() == [10 - 5, 20 - 2]
+        assert bright.max(axis=0).tolist() == [59 - 5, 66 - 2]
+        assert faces.ids[:2] == ("face0.jpg line 1", "face0.jpg line 2")
+        assert faces.sequences is not None
+        assert faces.sequences[:3] == ("face0.jpg", "face0.jpg", "face1.jpg")
+
+    def test_both_forms_of_affectnet(self, tmp_path: Path) -> None:
+        make_affectnet(tmp_path / "folders")
+        make_affectnet_csv(tmp_path / "lists")
+        folders = open_dataset("affectnet", tmp_path / "folders", size=32).load("val")
+        lists = open_dataset("affectnet_csv", tmp_path / "lists", size=32)
+        listed = lists.load("val")
+        for images in (folders, listed):
+            assert isinstance(images.images, np.ndarray)
+            assert images.images.shape == (8, 32, 32)
+            assert [str(images.expressions[k]) for k in images.labels] == [
+                *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+            ]
+        assert listed.columns["arousal"] == ("-2",) * 8
+        assert [f.found for f in lists.faults()] == ["none 1, uncertain 1, no face 1"] * 2
+
+    def test_label_files_of_affectnet(self, tmp_path: Path) -> None:
+        make_affectnet(tmp_path)
+        label = tmp_path / "train_set" / "annotations" / "3_exp.npy"
+        for content in (np.array(9), np.array([1, 2])):
+            np.save(label, content)
+            with pytest.raises(DataError, match=r"3_exp\.npy: expected a label from 0 to 7"):
+                open_dataset("affectnet", tmp_path).load("train")
+        label.write_bytes(b"")
+        with pytest.raises(DataError, match="found 'no label'"):
+            open_dataset("affectnet", tmp_path).load("train")
+        label.unlink()
+        with pytest.raises(DataError, match=r"3_exp\.npy not found"):
+            open_dataset("affectnet", tmp_path).load("train")
+        with pytest.raises(DataError, match="affectnet: size 8: expected 16"):
+            open_dataset("affectnet", tmp_path, size=8)
+
+
+class TestKdef:
+    def test_names_tell_everything(self, tmp_path: Path) -> None:
+        make_kdef(tmp_path)
+        faces = open_dataset("kdef", tmp_path).load("all")
+        assert len(faces) == 42
+        assert set(faces.subjects or ()) == {"F01", "M31"}
+        assert faces.ids[0] == "AF01/AF01AFFL.JPG"
+        assert faces.expressions[faces.labels[0]] is Expression.FEAR
+        assert {name: column[0] for name, column in faces.columns.items()} == {
+            "angle": "full left",
+            "sex": "female",
+            "session": "A",
+        }
+        assert all(image.shape == (32, 32) for image in faces.images)
+        straight = open_dataset("kdef", tmp_path, straight=True).load("all")
+        assert len(straight) == 21
+        assert set(straight.columns["angle"]) == {"straight"}
+
+    def test_faults(self, tmp_path: Path) -> None:
+        make_kdef(tmp_path)
+        black = np.zeros((96, 64), dtype=np.uint8)  # of another size than the rest
+        PillowImage.fromarray(black).save(tmp_path / "KDEF" / "AF01" / "AF01ANFR.JPG")
+        found = {f.what: f.found for f in open_dataset("kdef", tmp_path).faults()}
+        assert found["misnamed files, left out"] == "1"
+        assert found["black pictures"] == "1, such as AF01/AF01ANFR.JPG"
+        save_gray(tmp_path / "KDEF" / "AF01" / "AF01XXS.JPG", 0)
+        with pytest.raises(DataError, match=r"AF01XXS\.JPG is not named"):
+            open_dataset("kdef", tmp_path).load("all")
+
+
+def test_scenes_of_films_are_sequences(tmp_path: Path) -> None:
+    make_sfew(tmp_path)
+    val = tmp_path / "Val" / "Val_Aligned_Faces"
+    val.rename(tmp_path / "Val" / "Val_Aligned_Faces_new")
+    faces = open_dataset("sfew", tmp_path).load("val")
+    assert faces.ids[0] == "Val/Val_Aligned_Faces_new/Angry/Airheads_000519240_00000005.png"
+    assert faces.sequences is not None
+    assert faces.sequences[0] == "Airheads_000519240"
+
+
+class TestOfOtherPackages:
+    CODE = (
+        "from deepfer.data.base import Dataset, DatasetInfo\n"
+        "class Theirs(Dataset):\n"
+        "    info = DatasetInfo(name='theirs', title='Their faces', source='-', licence='-',\n"
+        "        citation='-', layout=('-',), labels={})\n"
+        "    def __init__(self, root): pass\n"
+        "    def load(self, split): raise NotImplementedError\n"
+        "class Other: pass\n"
+    )
+
+    @pytest.fixture
+    def site(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        about = tmp_path / "site" / "their_faces-2.1.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-faces\nVersion: 2.1\n")
+        (about / "entry_points.txt").write_text(
+            "[deepfer.datasets]\ntheirs = their_faces:Theirs\n"
+            "renamed = their_faces:Theirs\nno_reader = their_faces:Other\n"
+        )
+        (tmp_path / "site" / "their_faces.py").write_text(self.CODE)
+        before = os.environ.get("PYTHONPATH", "")
+        monkeypatch.setenv("PYTHONPATH", f"{about.parent}{os.pathsep}{before}")
+        return about.parent
+
+    def test_they_are_listed_and_broken_ones_named(self, deepfer: Run, site: Path) -> None:
+        done = deepfer("data", "list")
+        assert done.returncode == 0
+        assert done.stdout.splitlines()[-1].split() == (
+            ["theirs", "-", "Their", "faces,", "added", "by", "their-faces", "2.1"]
+        )
+        no_reader, renamed = done.stderr.splitlines()
+        assert no_reader.startswith("warning: data set 'no_reader' of their-faces 2.1 ")
+        assert "is no subclass of deepfer.data.base.Dataset" in no_reader
+        assert "its info.name is 'theirs'" in renamed
+        assert "reader       their-faces 2.1" in deepfer("data", "info", "theirs").stdout
+        done = deepfer("data", "info", "renamed")
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: data set 'renamed' of their-faces 2.1 ")
+        done = deepfer("data", "protocols")
+        assert done.returncode == 0
+        assert "fer2013 full" in done.stdout
 
 
 class TestDrawn:

@@ -16,7 +16,8 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "fer2013_deepfer_fast" / "m
 
 
 @pytest.mark.parametrize(
-    "name", ["fer2013", "fer2013_images", "ckplus", "ckplus_peaks", "jaffe", "ferg"]
+    "name",
+    ["fer2013", "fer2013_images", "ckplus", "ckplus_peaks", "ckplus_sequences", "jaffe", "ferg"],
 )
 def test_the_published_data_passes_its_check(data_root: Path, name: str) -> None:
     if name == "ferg" and not (data_root / "FERG_DB_256").is_dir():

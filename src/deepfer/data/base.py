@@ -37,7 +37,7 @@ class ImageSet:
             Images of one sequence are near twins: they must not stand on both sides of a split.
         votes: float32 (N, 10), raw counts per column of `fer2013.VOTE_NAMES`, or (N, K), those
             for each of `expressions`, where the data set was asked for them; or None.
-        columns: What else a manifest says of each image, N texts by the name of their column.
+        columns: What else the data set says of each image, N texts by the name of their column.
     """
 
     images: Sequence[Image] | NDArray[np.uint8]
@@ -239,6 +239,34 @@ def csv_rows(
     except csv.Error as error:
         raise DataError(
             f"{name}: {path}: line {reader.line_num}: not CSV text ({error}); get the file again"
+        ) from None
+
+
+def word_rows(
+    path: Path, name: str, columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the words by column of a text file without a header.
+
+    Words are set apart by blanks; lines without content are passed over.
+
+    Raises:
+        DataError: A line has more or fewer words than there are columns, or is no UTF-8 text;
+            names it.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line, text in enumerate(file, start=1):
+                words = text.split()
+                if words and len(words) != len(columns):
+                    raise DataError(
+                        f"{name}: {path}: line {line}: expected {' '.join(columns)}, found "
+                        f"{text.strip()[:80]!r}; get the file again or mend the line"
+                    )
+                if words:
+                    yield line, dict(zip(columns, words, strict=True))
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{name}: {path}: line {_undecodable(path)}: not UTF-8 text; get the file again"
         ) from None
 
 

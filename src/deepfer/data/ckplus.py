@@ -15,11 +15,11 @@ from deepfer.data.base import (
     missing,
     require_split,
 )
-from deepfer.data.divide import Sides, cut, shuffled, ten_subject_folds
+from deepfer.data.divide import Sides, by_subject, cut, only, shuffled, ten_subject_folds
 from deepfer.data.images import class_files, in_order, read_set
 from deepfer.data.protocols import Protocol
 from deepfer.errors import DataError
-from deepfer.labels import Expression
+from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
 _LICENCE = "Research only, by agreement with the publishers; no redistribution."
 _CITATION = (
@@ -40,6 +40,11 @@ _LABELS = {
 def _random_frames(dataset: Dataset, seed: int, fold: int) -> Sides:
     frames = dataset.load("all")
     return cut(frames, shuffled(frames, seed), 691, 99, 191)
+
+
+def _six_peaks(dataset: Dataset, seed: int, fold: int) -> Sides:
+    peaks = only(dataset.load("all"), set(BASIC_EXPRESSIONS) - {Expression.NEUTRAL})
+    return by_subject(peaks, 10, seed, fold)
 
 
 class CkPlus48(Dataset):
@@ -125,6 +130,22 @@ class CkPlusPeaks(Dataset):
         counts={"all": 617},
         groups="subject",
         faults=("neutral and peak of one sequence show the same person minutes apart",),
+    )
+    protocols: ClassVar[tuple[Protocol, ...]] = (
+        Protocol(
+            name="six-subject-10fold",
+            what="the peaks, six expressions without neutral; ten folds by subject",
+            leaks=None,
+            divide=_six_peaks,
+            folds=10,
+        ),
+        Protocol(
+            name="seven-subject-10fold",
+            what="peaks and neutral frames, seven expressions; ten folds by subject",
+            leaks=None,
+            divide=ten_subject_folds,
+            folds=10,
+        ),
     )
 
     def __init__(self, root: Path) -> None:

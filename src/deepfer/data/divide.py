@@ -1,11 +1,15 @@
 """The ways to divide images that protocols are made of."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.data.base import Dataset, ImageSet
 from deepfer.data.copies import CHANGES, add_copies
 from deepfer.errors import DataError
+from deepfer.labels import Expression
 
 Sides = tuple[ImageSet, ImageSet, ImageSet]
 """Train, val and test."""
@@ -40,6 +44,14 @@ def per_class(images: ImageSet, random: np.random.Generator, count: int) -> NDAr
 def rest(images: ImageSet, taken: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the positions that are not taken."""
     return np.setdiff1d(np.arange(len(images)), taken)
+
+
+def only(images: ImageSet, expressions: Collection[Expression]) -> ImageSet:
+    """Return the images of some expressions, counted in these alone; votes are left behind."""
+    kept = tuple(e for e in images.expressions if e in expressions)
+    chosen = images.take(np.array([images.expressions[k] in kept for k in images.labels]))
+    labels = [kept.index(images.expressions[k]) for k in chosen.labels]
+    return replace(chosen, labels=np.array(labels, dtype=np.int64), expressions=kept, votes=None)
 
 
 def filled(images: ImageSet, random: np.random.Generator, count: int) -> ImageSet:

@@ -1,7 +1,8 @@
 """Reading image files, shared by every data set that is distributed as such."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,18 @@ def stack(images: Sequence[Image]) -> Sequence[Image] | NDArray[np.uint8]:
     return np.stack(images) if len({i.shape for i in images}) == 1 else images
 
 
+def _filled(images: Iterator[Image], count: int) -> Sequence[Image] | NDArray[np.uint8]:
+    """Return what `stack` does, without the images being in memory twice."""
+    whole: NDArray[np.uint8] | None = None
+    for i, image in enumerate(images):
+        if whole is None:
+            whole = np.empty((count, *image.shape), dtype=np.uint8)
+        if image.shape != whole.shape[1:]:
+            return [*whole[:i], image, *images]
+        whole[i] = image
+    return [] if whole is None else whole
+
+
 def image_files(folder: Path) -> list[Path]:
     """Return the image files directly in a folder, sorted by name."""
     return sorted(
@@ -48,6 +61,7 @@ def read_set(
     subjects: Sequence[str] | None = None,
     sequences: Sequence[str] | None = None,
     columns: Mapping[str, tuple[str, ...]] | None = None,
+    prepare: Callable[[Image, int], Image] | None = None,
 ) -> ImageSet:
     """Read labelled image files.
 
@@ -59,14 +73,21 @@ def read_set(
         subjects: One per file, where known.
         sequences: One per file, where known.
         columns: What else is known of each file, by the name of its column.
+        prepare: Makes what is kept of a file, from its image and its place in `files`, so that
+            not all of a large data set is in memory.
 
     Raises:
         DataError: There are no files, or one is damaged.
     """
     if not files:
         raise DataError(f"{name}: no images below {root}; see `deepfer data info {name}`")
+    read = lru_cache(maxsize=1)(read_image)  # one photo may hold several faces in turn
     return ImageSet(
-        images=stack([read_image(path, name) for path, _ in files]),
+        images=stack([read_image(path, name) for path, _ in files])
+        if prepare is None
+        else _filled(
+            (prepare(read(path, name), i) for i, (path, _) in enumerate(files)), len(files)
+        ),
         labels=np.array([expressions.index(e) for _, e in files], dtype=np.int64),
         expressions=expressions,
         ids=tuple(Path(os.path.relpath(path, root)).as_posix() for path, _ in files),

@@ -1,20 +1,18 @@
 """JAFFE: ten Japanese women, seven posed expressions, label and subject in the file name."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from deepfer.align import align
 from deepfer.data.base import Dataset, DatasetInfo, Finding, ImageSet, missing, require_split
 from deepfer.data.copies import CHANGES, add_copies
-from deepfer.data.divide import Sides, by_subject, cut, per_class, rest, shuffled
-from deepfer.data.images import image_files, read_set, stack
+from deepfer.data.divide import Sides, by_chance, by_subject, cut, only, per_class, rest, shuffled
+from deepfer.data.faces import aligned
+from deepfer.data.images import image_files, read_set
 from deepfer.data.protocols import Protocol
-from deepfer.detect import FaceDetector
 from deepfer.errors import DataError
 from deepfer.labels import BASIC_EXPRESSIONS, Expression
 
@@ -40,6 +38,15 @@ def _one_subject_out(dataset: "Jaffe", seed: int, fold: int, *, width: float = 1
     train, val, test = by_subject(dataset.faces(width), 10, seed, fold)
     copies = [(i, change) for change in CHANGES for i in range(len(train))]
     return add_copies(train, copies), val, test
+
+
+def _random_10fold(dataset: "Jaffe", seed: int, fold: int) -> Sides:
+    return by_chance(dataset.faces(), 10, seed, fold)
+
+
+def _six_random_10fold(dataset: "Jaffe", seed: int, fold: int) -> Sides:
+    six = only(dataset.faces(), set(BASIC_EXPRESSIONS) - {Expression.NEUTRAL})
+    return by_chance(six, 10, seed, fold)
 
 
 class Jaffe(Dataset):
@@ -93,6 +100,20 @@ class Jaffe(Dataset):
             divide=partial(_one_subject_out, width=_WIDER),
             folds=10,
         ),
+        Protocol(
+            name="random-10fold",
+            what="face crops in ten folds at random, every expression dealt out evenly",
+            leaks="subjects, and nearly equal pictures of one, stand on both sides",
+            divide=_random_10fold,
+            folds=10,
+        ),
+        Protocol(
+            name="six-random-10fold",
+            what="the 183 face crops without neutral in ten folds at random, dealt out evenly",
+            leaks="subjects, and nearly equal pictures of one, stand on both sides",
+            divide=_six_random_10fold,
+            folds=10,
+        ),
     )
 
     def __init__(self, root: Path) -> None:
@@ -140,15 +161,4 @@ class Jaffe(Dataset):
 
 @cache
 def _faces(root: Path, width: float) -> ImageSet:
-    images = Jaffe(root).load("all")
-    detector = FaceDetector()
-    crops = []
-    for name, image in zip(images.ids, images.images, strict=True):
-        faces = detector(image)
-        if not faces or faces[0].landmarks is None:
-            raise DataError(f"jaffe: no face found on {name}; restore the publishers' image")
-        points = faces[0].landmarks
-        apart = points + (width - 1) * (points - points.mean(axis=0))
-        # not `cut_face`, whose rounding would change the fingerprints of committed results
-        crops.append(align(image, apart, _CROP))
-    return replace(images, images=stack(crops))
+    return aligned(Jaffe(root).load("all"), _CROP, name=Jaffe.info.name, width=width)
