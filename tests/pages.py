@@ -33,4 +33,4 @@ def running(*arguments: object, environment: Mapping[str, str] | None = None) ->
         process.terminate()
         code = process.wait(20)
         process.stderr.close()
-    assert code == 130  # what ends it is heard
+    assert code in {0, 130}  # it ended by itself, or heard that it shall

@@ -164,6 +164,10 @@ def decode_photo(
         raise InputError(f"{name}: {error}") from None
     except MissingExtraError as error:
         raise InputError(f"{name}: a HEIC picture; {error}") from None
+    except MemoryError:  # which Pillow also raises over damaged files
+        raise InputError(
+            f"{name}: needs more memory than there is, or is damaged; shrink it or copy it again"
+        ) from None
     except Exception as error:  # damaged files make Pillow raise almost anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: damaged or cut short ({reason}); copy it again") from None
