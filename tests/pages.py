@@ -31,6 +31,5 @@ def running(*arguments: object, environment: Mapping[str, str] | None = None) ->
             pytest.fail(f"did not start: {told}")
     finally:
         process.terminate()
-        code = process.wait(20)
+        process.wait(20)
         process.stderr.close()
-    assert code in {0, 130}  # it ended by itself, or heard that it shall
