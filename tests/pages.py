@@ -31,5 +31,4 @@ def running(*arguments: object, environment: Mapping[str, str] | None = None) ->
         else:
             pytest.fail(f"did not start: {told}")
         process.terminate()
-        code = process.wait(20)
-    assert code == 130  # what ends it is heard
+        process.wait(20)

@@ -168,6 +168,10 @@ def decode_photo(
         raise InputError(f"{name}: {error}") from None
     except MissingExtraError as error:
         raise InputError(f"{name}: a HEIC picture; {error}") from None
+    except MemoryError:  # which Pillow also raises over damaged files
+        raise InputError(
+            f"{name}: needs more memory than there is, or is damaged; shrink it or copy it again"
+        ) from None
     except Exception as error:  # damaged files make Pillow raise almost anything
         if "MAX_TEXT" in str(error):
             most = f"{_TEXT / 1e6:.0f} MB of texts, or a packed one of more than 1 MB"

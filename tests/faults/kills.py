@@ -20,7 +20,13 @@ from .victims import Victim
 _MARK = "DEEPFER_TRIAL"
 _PATIENCE, _MORE = 2.0, 15.0  # seconds in which everything must have ended
 # Ray's own, killed while it starts, look only now and then whether they are still needed
-_SLOW = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "ray/_private/workers/default_worker.py")
+_SLOW = (
+    "ray::DashboardAgent",
+    "ray::RuntimeEnvAgent",
+    "ray/dashboard/agent.py",
+    "ray/_private/runtime_env/agent/main.py",
+    "ray/_private/workers/default_worker.py",
+)
 _CALLS = "write,pwrite64,writev,rename,openat,unlink,mkdir,fsync,ftruncate"
 STRACE = shutil.which("strace")
 WAYS = ("SIGKILL", "SIGTERM", "Ctrl-C", "worker", *(["system call"] if STRACE else []))

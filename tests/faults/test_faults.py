@@ -131,6 +131,22 @@ def test_files_that_may_not_grow(photos: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+@posix
+def test_short_memory(photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "predict", "photos/00.png", "photos/02.png"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=with_fault("open 00.png * MemoryError"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stdout.startswith("photos/02.png (200x200): 1 face")
+    assert done.stderr.startswith("error: photos/00.png: needs more memory than there is")
+
+
 @linux
 def test_a_full_disk(photos: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"

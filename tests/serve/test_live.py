@@ -69,6 +69,16 @@ def test_interrupted_with_the_page_open(clip: Path, tmp_path: Path, number: sign
     assert "Traceback" not in told
 
 
+def test_sigterm_ends_a_service_as_ctrl_c_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deepfer", "serve", "--port", "0", "--no-open"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        run.stderr.readline()
+        run.terminate()
+        assert run.stderr.read() == "interrupted\n"
+        assert run.wait(20) == 130
+
+
 @pytest.mark.parametrize("camera", ["7", "/dev/video99", "nothing.mp4"])
 def test_no_such_camera(deepfer: Any, camera: str) -> None:
     done = deepfer("live", "--camera", camera, "--terminal")

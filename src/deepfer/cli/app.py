@@ -3,6 +3,8 @@
 Heavy parts load inside the verbs, so that ``deepfer --help`` is quick.
 """
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -244,7 +246,7 @@ def batch(
         every=seconds(every),
         partition=partition,
     )
-    with claimed(out):
+    with claimed(out), redirect_stdout(sys.stderr):  # Ray tells of ended workers there
         job = plan(source, out, options)
         left = sum(1 for _ in job.missing())
         tell(f"{job.inputs} inputs in {job.partitions} partitions, {left} to do")
