@@ -18,6 +18,8 @@ from deepfer.data import open_dataset
 from deepfer.errors import CheckpointError, RecipeError, UnknownNameError
 from deepfer.prior import reweighted
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 TABLE = """
 title = "Two rows"
 dataset = "drawn"
@@ -139,8 +141,8 @@ def test_what_weights_may_answer(table: Table, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Path) -> None:
-    done = deepfer("bench", "two.toml", "--out", "results")
+def test_a_table_from_the_command_line(deepfer_here: Run, table: Table, tmp_path: Path) -> None:
+    done = deepfer_here("bench", "two.toml", "--out", "results")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((tmp_path / "results" / "table.csv").read_text().splitlines()))
     assert [row["method"] for row in rows] == ["tiny", "floor"]
@@ -153,7 +155,7 @@ def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Pat
     assert len(list((tmp_path / "results" / "confusion").glob("*.png"))) == 2
     for log in (tmp_path / "results").rglob("metrics.csv"):
         log.unlink()  # as in a checkout; the curves stay
-    again = deepfer("bench", "two.toml", "--out", "results")
+    again = deepfer_here("bench", "two.toml", "--out", "results")
     assert again.stdout == done.stdout
     assert (tmp_path / "results" / "report.html").read_text() == page
 

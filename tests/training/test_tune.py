@@ -14,6 +14,8 @@ from deepfer.bench.tune import Search, parse_space, tune
 from deepfer.errors import CheckpointError, DivergedError, RecipeError
 from deepfer.training.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 SMALL = ("epochs=1", "dataset_options.per_class=3", "batch_size=64")
 
 
