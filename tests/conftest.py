@@ -4,11 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from typer.testing import CliRunner
+
+from deepfer.cli.app import app
+from deepfer.data.base import ImageSet
+from deepfer.data.drawn import Drawn
 
 # a busy machine must not fail a test
 settings.register_profile("no deadline", deadline=None)
@@ -59,6 +66,36 @@ def deepfer(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def deepfer_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in an empty folder, in this process: what it imports and draws stays."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as there:
+            there.chdir(tmp_path)
+            done = CliRunner().invoke(app, [*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
+
+
+_drawn: dict[tuple[object, ...], ImageSet] = {}
+
+
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each face once for all tests that use this; a thousand of them take seconds."""
+    load = Drawn.load
+
+    def once(self: Drawn, split: str) -> ImageSet:
+        key = (self.size, self.per_class, self.seed, self.color, split)
+        if key not in _drawn:
+            _drawn[key] = load(self, split)
+        return replace(_drawn[key], images=np.array(_drawn[key].images))
+
+    monkeypatch.setattr(Drawn, "load", once)
 
 
 @pytest.fixture

@@ -14,12 +14,16 @@
 Messages are one line (a recipe's list aside): what was asked, what was found, what to do next.
 """
 
+_LONGEST = 6000  # characters of a line: paths may have 4096
+_END = 500  # of them that say what to do next, and stay
+
 
 class DeepferError(Exception):
     """Base class: catching it catches every failure that a user can cause.
 
     Args:
-        message: Kept on one line, whatever file names and other libraries' words it holds.
+        message: Kept on one line of bearable length, whatever file names, arguments and other
+            libraries' words it holds.
     """
 
     def __init__(self, message: str) -> None:
@@ -86,4 +90,7 @@ def reason(error: Exception, most: int = 200) -> str:
 
 
 def _on_one_line(text: str) -> str:
-    return text.replace("\r", r"\r").replace("\n", r"\n")
+    text = text.replace("\r", r"\r").replace("\n", r"\n")
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST - _END]} ... {text[-_END:]}"

@@ -305,12 +305,12 @@ def test_interrupted_training_says_how_to_go_on(tmp_path: Path, number: signal.S
     assert "Traceback" not in stderr
 
 
-def test_damaged_checkpoints(deepfer: Run, tmp_path: Path) -> None:
+def test_damaged_checkpoints(deepfer_here: Run, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for content in (None, b"", b"garbage"):
         if content is not None:
             (tmp_path / "run" / "best.safetensors").write_bytes(content)
-        done = deepfer("export", "run", "--to", "m.onnx")
+        done = deepfer_here("export", "run", "--to", "m.onnx")
         assert done.returncode == 1
         assert "not a readable checkpoint" in done.stderr
         assert not (tmp_path / "m.onnx").exists()

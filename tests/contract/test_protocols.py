@@ -24,6 +24,8 @@ from small_copies import (
     save_gray,
 )
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 SIZES = {
     "fer2013 full": (28709, 3589, 3589),
     "fer2013 balanced-2800": (2800, 210, 700),
@@ -211,25 +213,25 @@ def test_bad_fold_and_too_little_data(tmp_path: Path) -> None:
         find_protocol("ckplus", "random-frames").split(tmp_path)
 
 
-def test_audit_command(deepfer: Run, tmp_path: Path) -> None:
-    done = deepfer("data", "audit", "drawn", "--protocol", "by-character", "--write", "s.json")
+def test_audit_command(deepfer_here: Run, tmp_path: Path) -> None:
+    done = deepfer_here("data", "audit", "drawn", "--protocol", "by-character", "--write", "s.json")
     assert done.returncode == 0, done.stderr
     assert "test against train: same subject" in done.stdout
     stored = json.loads((tmp_path / "s.json").read_text())
     assert stored["protocol"] == "by-character"
     assert len(stored["test"]["ids"]) == 280
     make_fer2013(tmp_path)
-    assert deepfer("data", "audit", "fer2013", "--root", ".").returncode == 0
+    assert deepfer_here("data", "audit", "fer2013", "--root", ".").returncode == 0
     make_jaffe(tmp_path)
-    done = deepfer("data", "audit", "fer2013", "--root", ".", "--write", "s.json")
+    done = deepfer_here("data", "audit", "fer2013", "--root", ".", "--write", "s.json")
     assert done.returncode == 2
     assert "need --protocol" in done.stderr
-    done = deepfer("data", "audit", "jaffe", "--root", ".")
+    done = deepfer_here("data", "audit", "jaffe", "--root", ".")
     assert done.returncode == 1
     assert "--protocol" in done.stderr
     for side, seed in (("train", 1), ("test", 1)):
         save_gray(tmp_path / "own" / side / "happy" / f"{side}.png", seed)
-    done = deepfer("data", "audit", "folder", "--root", "own")
+    done = deepfer_here("data", "audit", "folder", "--root", "own")
     assert "exact copies" in done.stdout
     assert "100.0%" in done.stdout
 

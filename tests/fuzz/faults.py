@@ -11,6 +11,11 @@ MEMORY = 150
 OWN = "a line of ours"
 
 
+class _LinesError(InputError):
+    def __init__(self) -> None:
+        self.args = ("two\nlines",)
+
+
 def seeds() -> list[bytes]:
     return [b"good"]
 
@@ -30,7 +35,7 @@ _FAULTS = {
     b"hang": lambda: time.sleep(60),
     b"grow": lambda: bytearray(200_000_000),
     b"raise": lambda: [][1],
-    b"long": lambda: _raise(InputError("word " * 9999)),
+    b"lines": lambda: _raise(_LinesError()),
     b"speak": lambda: os.write(2, b"libsomething: warning 17\n"),
     b"line": lambda: _raise(InputError("one line")),
     b"list": lambda: _raise(RecipeError("two\nproblems")),

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable
 
 from deepfer.errors import DeepferError, RecipeError
 
-_LONGEST = 20_000  # characters
+_LONGEST = 10_000  # characters
 
 
 def is_line(error: DeepferError) -> bool:
-    """Whether an error's message is one line, or a recipe's list, of bearable length."""
-    told = str(error)
-    return ("\n" not in told or isinstance(error, RecipeError)) and len(told) <= _LONGEST
+    """Whether an error's message is one line, or a recipe's list of them, of bearable length."""
+    lines = str(error).split("\n")
+    return (len(lines) == 1 or isinstance(error, RecipeError)) and len(
+        max(lines, key=len)
+    ) < _LONGEST
 
 
 def each(readings: Iterable[Callable[..., object]], *arguments: object) -> None:

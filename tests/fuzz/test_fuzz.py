@@ -40,7 +40,7 @@ def test_an_input_depends_on_its_number_alone() -> None:
         (b"crash", "crashed: SIGABRT"),
         (b"hang", "no end after 2 s"),
         (b"raise", "IndexError in faults.py"),
-        (b"long", "InputError that is no line"),
+        (b"lines", "_LinesError that is no line"),
         (b"speak", "stderr: libsomething: warning 0"),
         (b"grow", "memory: more than 150 MB"),
         (b"line", None),

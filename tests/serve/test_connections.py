@@ -202,6 +202,25 @@ def test_all_that_logs_is_filtered() -> None:
             assert [type(seldom) for seldom in handler.filters] == [Seldom]
 
 
+@pytest.mark.parametrize("method", ["HEAD", "POST"])
+def test_a_body_that_is_no_http_after_the_answer(
+    caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    async def at_once(request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    head = f"{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc"
+    with _served(at_once) as (port, _), _connect(port, head.encode()) as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(b"no chunk ends so")
+        while not _ended(connection):
+            pass
+    with _served(at_once) as (port, _), _connect(port, head.encode() + b"nor so") as connection:
+        while not _ended(connection):
+            pass
+    assert "asyncio" not in {record.name for record in caplog.records}
+
+
 def test_strangers_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.Logger("asyncio")
     logger.addHandler(caplog.handler)

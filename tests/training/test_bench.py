@@ -22,6 +22,8 @@ from deepfer.methods.hog_svm import HogSvm
 from deepfer.methods.network import NetworkMethod
 from deepfer.prior import reweighted
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 TABLE = """
 title = "Two rows"
 dataset = "drawn"
@@ -145,8 +147,8 @@ def test_two_tables_in_one_folder(deepfer: Run, table: Table, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Path) -> None:
-    done = deepfer("bench", "two.toml", "--out", "results")
+def test_a_table_from_the_command_line(deepfer_here: Run, table: Table, tmp_path: Path) -> None:
+    done = deepfer_here("bench", "two.toml", "--out", "results")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((tmp_path / "results" / "table.csv").read_text().splitlines()))
     assert [row["method"] for row in rows] == ["tiny", "floor"]
@@ -159,7 +161,7 @@ def test_a_table_from_the_command_line(deepfer: Run, table: Table, tmp_path: Pat
     assert len(list((tmp_path / "results" / "confusion").glob("*.png"))) == 2
     for log in (tmp_path / "results").rglob("metrics.csv"):
         log.unlink()  # as in a checkout; the curves stay
-    again = deepfer("bench", "two.toml", "--out", "results")
+    again = deepfer_here("bench", "two.toml", "--out", "results")
     assert again.stdout == done.stdout
     assert (tmp_path / "results" / "report.html").read_text() == page
 

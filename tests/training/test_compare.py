@@ -11,6 +11,8 @@ from deepfer.classify import Classifier, model_path
 from deepfer.data import open_dataset
 from small_copies import make_ckplus
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 
 def test_differences() -> None:
     reference = np.array([True] * 60 + [False] * 40)

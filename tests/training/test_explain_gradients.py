@@ -23,6 +23,8 @@ from deepfer.models import create_model, list_models
 from deepfer.preprocess import normalize
 from deepfer.training.export import write_model
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 METHODS = ("grad_cam", "hires_cam", "gradient", "integrated_gradients")
 
 

@@ -19,6 +19,8 @@ from deepfer.evaluation.groups import EMPTY, by_groups, group_names
 from deepfer.evaluation.run import measured
 from deepfer.labels import BASIC_EXPRESSIONS
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 
 class Links(html.parser.HTMLParser):
     """Collects what a page would fetch."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import random
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from children import child
 from conftest import train_recipe as train
 from deepfer.classify import Classifier
 from deepfer.errors import CheckpointError, DataError, DivergedError, InputError, RecipeError
@@ -32,6 +32,8 @@ from deepfer.training.recipe import (
     load_recipe,
 )
 from small_copies import make_fer2013
+
+pytestmark = pytest.mark.usefixtures("drawn_once")
 
 TINY = ["dataset_options.per_class=3", "epochs=4", "batch_size=64"]
 
@@ -133,7 +135,8 @@ def test_others_may_read_the_weights(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_learning_happens(tmp_path: Path) -> None:
-    recipe = load_recipe("drawn_deepfer_fast", ["epochs=6"])
+    half = "model_options.widths=[16, 32, 48, 64, 96, 96, 128]"
+    recipe = load_recipe("drawn_deepfer_fast", ["epochs=6", half])
     rows: list[dict[str, Any]] = []
     best = train(recipe, root=None, run=tmp_path, after_epoch=rows.append)
     assert best is not None
@@ -323,16 +326,29 @@ def command(run: Path, *extra: str) -> list[str]:
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """kill -9 whenever, resume, and the end is that of an undisturbed run."""
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    own = load_recipe("drawn_deep_emotion", [*TINY, "epochs=12", "ema=0.9"])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["deepfer.training.loop"])  # to kill trainings, not imports
+
+    def training(folder: Path) -> multiprocessing.process.BaseProcess:
+        options = {"root": None, "run": folder, "resume": True}
+        process = context.Process(target=train, args=(own,), kwargs=options, daemon=True)
+        process.start()
+        return process
+
+    training(tmp_path / "warm").join()  # which waits for the imports
     started = time.monotonic()
-    extra = ("epochs=12", "ema=0.9")
-    subprocess.run([sys.executable, *command(undisturbed, *extra)], check=True)
+    training(undisturbed).join()
     duration = time.monotonic() - started
     moments = random.Random(0)  # noqa: S311
     for _ in range(10):
-        with child([sys.executable, *command(disturbed, *extra)]) as process:
-            time.sleep(moments.uniform(0.3, 0.9) * duration)
-            process.kill()
-    subprocess.run([sys.executable, *command(disturbed, *extra)], check=True)
+        process = training(disturbed)
+        process.join(moments.uniform(0.2, 0.9) * duration)
+        process.kill()
+        process.join()
+    last = training(disturbed)
+    last.join()
+    assert last.exitcode == 0
     assert metrics(undisturbed) == metrics(disturbed)
     assert_same_weights(undisturbed, disturbed)
     assert [p.name for p in disturbed.iterdir() if "partial" in p.name] == []

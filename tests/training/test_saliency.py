@@ -17,6 +17,8 @@ from deepfer.training.export import export
 from deepfer.training.recipe import Recipe, Saliency, load_recipe
 from deepfer.training.saliency import FIRST, SaliencyView, box, dimmed, hard_weight, soft_weight
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 VARIANTS = ("mean", "box", "soft", "hard")
 
 

@@ -15,6 +15,8 @@ from deepfer.errors import CheckpointError, DivergedError, InputError, RecipeErr
 from deepfer.files import claimed
 from deepfer.training.recipe import Recipe
 
+pytestmark = pytest.mark.usefixtures("drawn_once")
+
 SMALL = ("epochs=1", "dataset_options.per_class=3", "batch_size=64")
 
 

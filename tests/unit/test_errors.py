@@ -24,6 +24,13 @@ def test_errors_pass_between_processes(error: DeepferError) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301
 
 
+def test_a_long_message_keeps_its_end() -> None:
+    told = str(InputError(f"{'a' * 50_000}: unknown; give another"))
+    assert len(told) < 6100
+    assert told.endswith(" unknown; give another")
+    assert "a ... a" in told
+
+
 def test_what_another_library_says_is_short() -> None:
     assert reason(ValueError("no \n  number")) == "no number"
     assert reason(ValueError()) == "ValueError"

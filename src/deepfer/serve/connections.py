@@ -8,6 +8,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
 
+from h11 import LocalProtocolError
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 FILES = 16_384  # open files that a service asks for; others hold the model, the log and so on
@@ -68,6 +69,12 @@ class Connection(H11Protocol):
         """Take what the client says."""
         super().data_received(data)
         self._note()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, where an answer has not begun and may have a body."""
+        with suppress(LocalProtocolError):
+            super().send_400_response(msg)
+        self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Let a client that says no more, perhaps in the middle of a body, have its answer."""
