@@ -19,6 +19,7 @@ _DATASETS = {
     "jaffe": "deepfer.data.jaffe:Jaffe",
     "ferg": "deepfer.data.ferg:Ferg",
     "drawn": "deepfer.data.drawn:Drawn",
+    "comic": "deepfer.data.comic:Comic",
     "folder": "deepfer.data.folder:Folder",
     "manifest": "deepfer.data.folder:Manifest",
 }
@@ -55,7 +56,7 @@ def open_dataset(name: str, root: Path | None, **options: Any) -> Dataset:
         DataError: Its files are missing, or it has no such option.
     """
     reader = dataset_class(name)
-    if root is None and name != "drawn":
+    if root is None and name not in ("drawn", "comic"):
         raise DataError(f"{name}: say where the data is with --root DIR")
     known = signature(reader).parameters
     for option, value in options.items():

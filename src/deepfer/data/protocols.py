@@ -114,7 +114,9 @@ class Protocol:
 
 def list_protocols(dataset: str | None = None) -> tuple[Protocol, ...]:
     """Return all protocols, or those of one data set."""
-    return tuple(p for p in _PROTOCOLS if dataset in (None, p.dataset))
+    from deepfer.data.comic import PROTOCOLS as COMIC  # it needs `Protocol`
+
+    return tuple(p for p in (*_PROTOCOLS, *COMIC) if dataset in (None, p.dataset))
 
 
 def find_protocol(dataset: str, name: str) -> Protocol:
