@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from deepfer.bench.floors import floor_probabilities, list_floors
 from deepfer.bench.probe import probe_probabilities
 from deepfer.bench.table import Cell, Row, Table
+from deepfer.data import dataset_class
+from deepfer.data.base import ImageSet
 from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError, UnknownNameError
-from deepfer.evaluation.run import measured
+from deepfer.evaluation.run import Evaluation, measured
 from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
 from deepfer.prior import reweighted
@@ -88,7 +90,10 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
         )
         outcome.counts["sequences"] = len(set(test.sequences))
     split.write(folder / "split.json")
-    facts = {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split)}
+    groups = {}
+    if dataset_class(table.dataset).info.interval_over_groups:
+        groups["groups"] = _right_per_group(outcome, test)
+    facts = {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split), **groups}
     if recipe is not None:
         environment = json.loads((folder / "run/environment.json").read_text(encoding="utf-8"))
         facts |= {key: environment[key] for key in ("precision", "device")}
@@ -131,6 +136,16 @@ def _weights_recipe(row: Row) -> str:
     _, description = checkpoint.load_network(row.weights)
     own = from_json(description["recipe"], row.weights).fingerprint()
     return own if row.answer == "own" else f"{own} {row.answer}"
+
+
+def _right_per_group(outcome: Evaluation, test: ImageSet) -> dict[str, tuple[int, int]]:
+    """Return, by the names of who is shown, the number of right answers and of images."""
+    names = np.array(test.subjects)
+    hits = outcome.predicted == outcome.true
+    return {
+        str(name): (int(hits[names == name].sum()), int((names == name).sum()))
+        for name in np.unique(names)
+    }
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:
