@@ -181,6 +181,10 @@ def make_drawn(root: Path) -> None:
     pass
 
 
+def make_comic(root: Path) -> None:
+    pass
+
+
 def make_folder(root: Path) -> None:
     for split in ("train", "test"):
         save_gray(root / split / "Happy" / "a.png", 1, 30)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import Run
+from deepfer import metrics
 from deepfer.bench.report import write_report
 from deepfer.bench.run import require_sources, run_cell
 from deepfer.bench.summary import RowResult, difference, summarize
@@ -20,6 +21,7 @@ from deepfer.methods import create_method
 from deepfer.methods.base import Division
 from deepfer.methods.hog_svm import HogSvm
 from deepfer.methods.network import NetworkMethod
+from deepfer.methods.pixels_1nn import Pixels1nn
 from deepfer.prior import reweighted
 
 pytestmark = pytest.mark.usefixtures("drawn_once")
@@ -215,6 +217,33 @@ def test_differences_are_told_seed_by_seed(tmp_path: Path) -> None:
     first, second = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
     assert (first["difference"], first["from"]) == ("", "")
     assert (second["difference"], second["from"]) == ("+2.00 (-0.48 to +4.48)", "m")
+
+
+def test_intervals_over_groups() -> None:
+    """Eight characters, all right or all wrong: images alone would promise far too much."""
+    groups = {str(i): (10.0 * (i < 4), 10) for i in range(8)}
+    one = replace(result((0.5,)), independent=80, groups=groups)
+    low, high = one.interval or (0, 0)
+    assert (low + high) / 2 == pytest.approx(0.5)
+    assert (high - low) / 2 == pytest.approx(2.365 * 0.5 / np.sqrt(7), rel=1e-3)
+    even = replace(one, groups=dict.fromkeys(groups, (5.0, 10)))
+    assert even.interval == metrics.wilson(40, 80)
+    assert difference(one, replace(one, groups={})) is None
+    assert difference(one, one) == (0, 0, 0)
+    gain, low, high = difference(one, even) or (0, 0, 0)
+    assert gain == 0
+    assert high == pytest.approx(2.365 * 0.5 / np.sqrt(7), rel=1e-3)
+
+
+def test_right_answers_are_counted_per_character(tmp_path: Path) -> None:
+    row = Row(title="m", protocol="by-style", method=Pixels1nn())
+    own = Table(name="t", title="t", dataset="comic", rows=[row])
+    for cell in own.cells(row):
+        run_cell(own, cell, root=None, results=tmp_path)
+    found = summarize(own, row, tmp_path)
+    assert found.groups["aavatar"][1] == 3 * 270
+    assert found.groups["aavatar"][0] / 810 == pytest.approx(found.mean or 0)
+    assert found.independent == 30  # one character: its drawings tell
 
 
 def test_folds_are_cells() -> None:

@@ -8,11 +8,14 @@ moment.
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.bench.table import Cell, Row, Table
+from deepfer.data import dataset_class
+from deepfer.data.base import ImageSet
 from deepfer.data.protocols import Split
 from deepfer.errors import CheckpointError, DataError
 from deepfer.evaluation.run import Evaluation, measured
@@ -43,7 +46,15 @@ def run_cell(table: Table, cell: Cell, *, root: Path | None, results: Path) -> N
     fitted = method.fit(split.sides["train"], split.sides["val"], place)
     outcome = _tested(table, cell, fitted, split)
     split.write(folder / "split.json")
-    facts = {"recipe": own, "seed": cell.seed, "fold": cell.fold, **_prints(split), **fitted.facts}
+    facts: dict[str, Any] = {
+        "recipe": own,
+        "seed": cell.seed,
+        "fold": cell.fold,
+        **_prints(split),
+        **fitted.facts,
+    }
+    if dataset_class(table.dataset).info.interval_over_groups:
+        facts["groups"] = _right_per_group(outcome, split.sides["test"])
     outcome.write(folder, facts)  # metrics.json last: it says that the cell is finished
     method.tidy(place)
 
@@ -101,6 +112,16 @@ def require_sources(table: Table, rows: Sequence[Row]) -> None:
     """
     for row in rows:
         row.method.require(Cell(row, 0, 0).division(table.dataset))
+
+
+def _right_per_group(outcome: Evaluation, test: ImageSet) -> dict[str, tuple[int, int]]:
+    """Return, by the names of who is shown, the number of right answers and of images."""
+    names = np.array(test.subjects)
+    hits = outcome.predicted == outcome.true
+    return {
+        str(name): (int(hits[names == name].sum()), int((names == name).sum()))
+        for name in np.unique(names)
+    }
 
 
 def _prints(split: Split) -> dict[str, dict[str, str]]:

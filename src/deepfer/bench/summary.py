@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from deepfer import metrics
@@ -28,6 +29,8 @@ class RowResult:
         recipe: Fingerprint of the first cell's recipe.
         commit: Commit of the first cell.
         fingerprint: Of the first cell's test images.
+        groups: By who is shown, right answers (mean over seeds) and images; empty unless intervals
+            are over them (`DatasetInfo.interval_over_groups`).
     """
 
     row: Row
@@ -39,6 +42,7 @@ class RowResult:
     recipe: str
     commit: str
     fingerprint: str
+    groups: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     @property
     def _values(self) -> list[float]:
@@ -58,8 +62,9 @@ class RowResult:
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the mean.
 
-        The wider of Student's t over seeds and, since equal results over few seeds say little,
-        Wilson's interval of the images that one seed tests.
+        The widest of Student's t over seeds; over groups where these are what a result is to hold
+        for; and, since equal results over few of them say little, Wilson's interval of the images
+        that one seed tests.
         """
         if self.mean is None:
             return None
@@ -67,6 +72,9 @@ class RowResult:
         reach = 0.0
         if self.deviation is not None:
             reach = _reach(self._values)
+        if len(self.groups) > 1:
+            right, size = np.array(list(self.groups.values())).T
+            reach = max(reach, _group_reach(right, size))
         return max(0.0, min(low, self.mean - reach)), min(1.0, max(high, self.mean + reach))
 
     @property
@@ -109,6 +117,7 @@ def summarize(table: Table, row: Row, results: Path) -> RowResult:
         recipe=first.get("recipe", ""),
         commit=first.get("commit") or "",
         fingerprint=first.get("fingerprint", ""),
+        groups=_groups(list(whole.values())),
     )
 
 
@@ -116,11 +125,20 @@ def difference(row: RowResult, other: RowResult) -> tuple[float, float, float] |
     """Return by how much a row's accuracy exceeds another's, and the 95 % interval of that.
 
     Both see the same divisions with the same seeds, so seeds are compared one by one (Student's
-    t over the differences): what makes a seed easy or hard cancels.
+    t over the differences): what makes a seed easy or hard cancels. So are groups, where intervals
+    are over them.
 
     Returns:
-        Mean, low and high, -1 to 1; None where fewer than two seeds are finished in both.
+        Mean, low and high, -1 to 1; None where fewer than two seeds are finished in both, or fewer
+        than two groups tested.
     """
+    if row.groups or other.groups:
+        if len(row.groups) < 2 or row.groups.keys() != other.groups.keys():
+            return None
+        size = np.array([n for _, n in row.groups.values()])
+        gain = np.array([n - other.groups[name][0] for name, (n, _) in row.groups.items()])
+        mean, reach = float(gain.sum() / size.sum()), _group_reach(gain, size)
+        return mean, mean - reach, mean + reach
     seeds = row.accuracies.keys() & other.accuracies.keys()
     if len(seeds) < 2:
         return None
@@ -137,6 +155,29 @@ def _reach(values: Sequence[float]) -> float:
     """Return half the width of the 95 % interval of a mean, Student's t."""
     n = len(values)
     return float(stats.t.ppf(0.975, n - 1)) * _deviation(values) / math.sqrt(n)
+
+
+def _group_reach(total: NDArray[np.floating], size: NDArray[np.floating]) -> float:
+    """Return half the width of the 95 % interval of sum(total) / sum(size), over groups.
+
+    Source:
+        Cochran, Sampling Techniques, 1977, chapter 6: the variance of a ratio; with Student's t.
+    """
+    n, images = len(size), float(size.sum())
+    rest = total - total.sum() / images * size
+    error = math.sqrt(n / (n - 1) * float((rest**2).sum())) / images
+    return float(stats.t.ppf(0.975, n - 1)) * error
+
+
+def _groups(seeds: list[list[dict[str, Any]]]) -> dict[str, tuple[float, int]]:
+    """Return right answers, as a mean over seeds, and images by who is shown, over all folds."""
+    found: dict[str, tuple[float, int]] = {}
+    for contents in seeds:
+        for content in contents:
+            for name, (right, images) in content.get("groups", {}).items():
+                before, others = found.get(name, (0.0, 0))
+                found[name] = before + right / len(seeds), others + images
+    return {name: (right, images // len(seeds)) for name, (right, images) in found.items()}
 
 
 def _pooled(found: list[dict[str, Any]], figure: str) -> float:

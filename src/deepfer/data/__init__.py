@@ -38,6 +38,7 @@ DATASETS = Registry(
         "sfew": "deepfer.data.sfew:Sfew",
         "expw": "deepfer.data.expw:ExpW",
         "drawn": "deepfer.data.drawn:Drawn",
+        "comic": "deepfer.data.comic:Comic",
         "folder": "deepfer.data.folder:Folder",
         "manifest": "deepfer.data.folder:Manifest",
     },

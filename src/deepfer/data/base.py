@@ -101,6 +101,8 @@ class DatasetInfo:
         labels: How the publishers' labels (as text) map to expressions.
         counts: Images per split, as published. Empty where the user brings the data.
         groups: What `ImageSet.subjects` holds, or None: 'subject' or 'character'.
+        interval_over_groups: Whether intervals of results are over them rather than over images:
+            few, each with many images, and the next one is what a result is to hold for.
         faults: Known faults, one sentence each.
     """
 
@@ -113,6 +115,7 @@ class DatasetInfo:
     labels: dict[str, Expression]
     counts: dict[str, int] = field(default_factory=dict)
     groups: str | None = None
+    interval_over_groups: bool = False
     faults: tuple[str, ...] = ()
 
 
