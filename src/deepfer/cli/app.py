@@ -24,7 +24,7 @@ from deepfer.cli.options import (
     Root,
 )
 from deepfer.cli.service import live, serve
-from deepfer.cli.study import bench, compare, evaluate, judge
+from deepfer.cli.study import bench, compare, evaluate, judge, methods
 from deepfer.cli.training import average, export, info, models, train, tune
 from deepfer.errors import InputError
 from deepfer.files import claimed
@@ -356,6 +356,7 @@ for verb in (
     compare,
     judge,
     bench,
+    methods,
     models,
     info,
 ):

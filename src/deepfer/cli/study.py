@@ -1,5 +1,6 @@
-"""``deepfer evaluate``, ``compare``, ``judge`` and ``bench``: figures and reports."""
+"""``deepfer evaluate``, ``compare``, ``judge``, ``bench`` and ``methods``: figures and reports."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -231,3 +232,49 @@ def bench(
             write_report(content, [summarize(content, r, results) for r in content.rows], results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())
     tell(f"wrote {results}/report.html, table.md, table.csv and the pictures")
+
+
+def methods(
+    name: Annotated[
+        Optional[str], typer.Argument(help="A method; without one, all are listed.")
+    ] = None,
+) -> None:
+    """List the methods that tables can have rows of, or tell all about one."""
+    from deepfer.bench.table import list_tables, load_table
+    from deepfer.methods import METHODS, method_class
+    from deepfer.registry import OURS
+
+    if name is None:
+        for problem in METHODS.broken():
+            tell(f"warning: {problem}")
+        for one in METHODS.working():
+            info, origin = method_class(one).info, METHODS.origin(one)
+            year = "" if info.year is None else f" ({info.year})"
+            needs = f", needs {' and '.join(info.needs)}" if info.needs else ""
+            added = "" if origin == OURS else f", added by {origin}"
+            answer(f"{one:<24} {info.title}{year}{needs}{added}")
+        return
+    info = method_class(name).info
+    rows = [
+        f"{table}: {row.protocol}, {row.title}"
+        for table in list_tables()
+        for row in load_table(table).rows
+        if row.method.info.name == name
+    ]
+    year = "" if info.year is None else f", {info.year}"
+    lines = {
+        "method": [f"{name}: {info.title}"],
+        "what": [info.what],
+        "reference": [f"{info.reference}{year}" if info.reference else "none"],
+        "needs": [", ".join(info.needs) or "images and labels"],
+        "deviations": [info.deviations or "none"],
+        "published": [f"{p.accuracy} % on {p.on} ({p.source})" for p in info.published] or ["none"],
+        "version": [str(info.version)],
+        "from": [METHODS.origin(name)],
+        "rows": rows or ["in no table of ours"],
+    }
+    for key, values in lines.items():
+        for value in values:
+            answer(
+                textwrap.fill(value, 100, initial_indent=f"{key:<12}", subsequent_indent=" " * 12)
+            )

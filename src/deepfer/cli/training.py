@@ -137,11 +137,19 @@ def export(
 
 def models() -> None:
     """List the networks that can be trained, and the shipped recipes."""
-    from deepfer.models import list_models
+    from deepfer.models import MODELS
     from deepfer.recipes import list_recipes
+    from deepfer.registry import OURS
+    from deepfer.training.objectives import OBJECTIVES
 
-    answer("networks: " + ", ".join(list_models()))
-    answer("recipes:  " + ", ".join(list_recipes()))
+    tables = {"networks": MODELS, "objectives": OBJECTIVES}
+    for problem in (p for table in tables.values() for p in table.broken()):
+        tell(f"warning: {problem}")
+    for title, table in tables.items():
+        origins = {name: table.origin(name) for name in table.working()}
+        names = (n if origin == OURS else f"{n} (of {origin})" for n, origin in origins.items())
+        answer(f"{title + ':':<12}{', '.join(names)}")
+    answer(f"{'recipes:':<12}{', '.join(list_recipes())}")
 
 
 def info(

@@ -153,8 +153,8 @@ class Dataset(ABC):
     needs_root: ClassVar[bool] = True
     """Whether it reads files, which the user must say the folder of."""
 
-    @abstractmethod
-    def __init__(self, root: Path | None) -> None: ...
+    def __init__(self, root: Path | None) -> None:  # noqa: B027 (what is drawn has no files)
+        """Find the files below `root`."""
 
     @abstractmethod
     def load(self, split: str) -> ImageSet:

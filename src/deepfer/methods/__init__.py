@@ -16,6 +16,16 @@ from deepfer.registry import Registry
 if TYPE_CHECKING:
     from deepfer.methods.base import Method
 
+
+def _check(name: str, method: Any) -> None:
+    from deepfer.methods.base import Method
+
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise TypeError(f"{method!r} is no subclass of deepfer.methods.base.Method")
+    if method.info.name != name:
+        raise ValueError(f"its info.name is {method.info.name!r}")
+
+
 METHODS = Registry(
     "method",
     "deepfer.methods",
@@ -27,7 +37,9 @@ METHODS = Registry(
         "pixels-1nn": "deepfer.methods.pixels_1nn:Pixels1nn",
         "hog-svm": "deepfer.methods.hog_svm:HogSvm",
     },
+    _check,
 )
+"""All methods, ours and those of other packages."""
 
 
 def list_methods() -> tuple[str, ...]:

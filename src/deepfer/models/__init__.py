@@ -1,29 +1,45 @@
 """The table of networks. Listing them needs no torch; building one does.
 
 To add a network: write one file, add one line here, add one recipe. The contract tests find it.
+Another package adds one by an entry point of the group ``deepfer.models``.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from deepfer.errors import MissingExtraError, UnknownNameError
+from deepfer.errors import MissingExtraError
+from deepfer.registry import Registry
 
 if TYPE_CHECKING:
     from deepfer.models.base import Network
 
-_MODELS = {
-    "deepfer": "deepfer.models.deepfer:DeepFER",
-    "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
-    "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
-}
+
+def _check(name: str, network: Any) -> None:
+    from deepfer.models.base import Network
+
+    if not (isinstance(network, type) and issubclass(network, Network)):
+        raise TypeError(f"{network!r} is no subclass of deepfer.models.base.Network")
+
+
+MODELS = Registry(
+    "model",
+    "deepfer.models",
+    {
+        "deepfer": "deepfer.models.deepfer:DeepFER",
+        "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
+        "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
+    },
+    _check,
+)
+"""All networks, ours and those of other packages."""
+
 _LARGEST = 2048  # width of a layer, side of an input
 
 
 def list_models() -> tuple[str, ...]:
     """Return the names of all networks."""
-    return tuple(_MODELS)
+    return MODELS.names()
 
 
 def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
@@ -36,6 +52,7 @@ def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
 
     Raises:
         UnknownNameError: There is no such network.
+        PackageError: Another package added it, and it cannot be used.
         MissingExtraError: torch is not installed.
         ValueError: An option is out of range.
     """
@@ -54,11 +71,8 @@ def model_options(name: str) -> tuple[str, ...]:
 
 
 def _builder(name: str) -> Callable[..., "Network"]:
-    if name not in _MODELS:
-        raise UnknownNameError("model", name, list_models())
-    module, _, attribute = _MODELS[name].partition(":")
     try:
-        builder: Callable[..., Network] = getattr(import_module(module), attribute)
+        builder: Callable[..., Network] = MODELS.load(name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

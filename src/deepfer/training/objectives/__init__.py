@@ -5,18 +5,28 @@ find it. Another package adds one by an entry point of the group ``deepfer.objec
 """
 
 from inspect import signature
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepfer.registry import Registry
 
 if TYPE_CHECKING:
     from deepfer.training.objective import Objective, Task
 
+
+def _check(name: str, objective: Any) -> None:
+    from deepfer.training.objective import Objective
+
+    if not (isinstance(objective, type) and issubclass(objective, Objective)):
+        raise TypeError(f"{objective!r} is no subclass of deepfer.training.objective.Objective")
+
+
 OBJECTIVES = Registry(
     "objective",
     "deepfer.objectives",
     {"expressions": "deepfer.training.objectives.expressions:Expressions"},
+    _check,
 )
+"""All objectives, ours and those of other packages."""
 
 
 def list_objectives() -> tuple[str, ...]:

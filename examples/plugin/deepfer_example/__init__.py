@@ -1,0 +1,1 @@
+"""What a package of your own can add to deepfer."""
