@@ -9,7 +9,9 @@ import io
 import logging
 import math
 import os
+import re
 import stat
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -42,6 +44,9 @@ _DECODING = {"AVIF": 10, "JPEG2000": 20, "SGI": 6.2, "QOI": 7.2, "HEIF": 8.5, "W
 _TEXT = 4_000_000  # characters in a PNG file, packed or not, of one to four bytes each
 # Pillow's own 64 MB would be up to 256 in memory, of a file of 70 kB
 PngImagePlugin.MAX_TEXT_MEMORY = min(PngImagePlugin.MAX_TEXT_MEMORY, _TEXT)
+
+_J2K_SIZE = rb"\xff\x4f\xff\x51.{4}(.{34})"  # where a JPEG 2000 picture says its sizes
+_TILE, _TILE_PART = 10_000, 1200  # bytes for each of its tiles, and of their channels, measured
 
 _WHOLE = 25_000_000  # pixels; larger pictures are looked at at a fraction of their size
 _ALLOW = "change its permissions"
@@ -301,10 +306,33 @@ def _needed(picture: PillowImage.Image, whole: tuple[int, int], size: tuple[int,
     decoding = stored
     if picture.format in _DECODING:
         decoding = max(stored, round(pixels * _DECODING[picture.format]))
+    if picture.format == "JPEG2000":
+        decoding += _for_tiles(picture)
     if picture.info.get("progressive"):  # its parts are gathered whole, whatever the fraction
         shares = [across * down for _, across, down, _ in getattr(picture, "layer", [])] or [1] * 4
         decoding += round(2.4 * whole[0] * whole[1] * sum(shares) / max(shares))
     return max(decoding, stored + size[0] * size[1] * (1 if _is_gray(picture) else 3))
+
+
+def _for_tiles(picture: PillowImage.Image) -> int:
+    """Return the bytes that the tiles of a JPEG 2000 picture take, however small they are.
+
+    A file may hold more headers than the one that is decoded, so the worst counts.
+    """
+    file = getattr(picture, "fp", None)
+    if file is None:  # the caller's, decoded
+        return 0
+    place = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(place)
+    most = 0
+    for found in re.finditer(_J2K_SIZE, data, re.DOTALL):
+        wide, high, _, _, tile_wide, tile_high, left, top, parts = struct.unpack(">8IH", found[1])
+        if tile_wide and tile_high:
+            tiles = -(-max(0, wide - left) // tile_wide) * -(-max(0, high - top) // tile_high)
+            most = max(most, tiles * (_TILE + parts * _TILE_PART))
+    return most
 
 
 def _is_gray(picture: PillowImage.Image) -> bool:

@@ -145,7 +145,7 @@ def test_the_memory_of_a_picture_is_known_before_it_is_decoded() -> None:
     assert needs == [(400 * 300 * 7, 400 * 300)]
 
 
-@pytest.mark.parametrize("name", ["rgb_7070.webp", "progressive.jpg"])
+@pytest.mark.parametrize("name", ["rgb_7070.webp", "progressive.jpg", "tiles.j2k"])
 def test_what_would_need_too_much_memory_is_refused(name: str, cases: Path) -> None:
     if name == "progressive.jpg":
         data = encoded(PillowImage.new("RGB", (16, 16)), "JPEG", progressive=True, subsampling=0)

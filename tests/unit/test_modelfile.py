@@ -183,3 +183,18 @@ def test_the_terminal_is_not_steered_and_nothing_else_is_written(
     done = deepfer("info", write(*MULTIPLY, make_node("Gather", ["z", "far"], ["y"])))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_weights_lie_nowhere_else_than_in_its_folder(write: Write, tmp_path: Path) -> None:
+    model = onnx.load(str(write()))
+    weights = next(one for one in model.graph.initializer if one.name == "w")
+    (tmp_path / "weights.bin").write_bytes(weights.raw_data)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    (tmp_path / "below").mkdir()
+    for place in ("../weights.bin", str(tmp_path / "weights.bin")):
+        del weights.external_data[:]
+        weights.external_data.add(key="location", value=place)
+        (tmp_path / "below" / "m.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(ModelFileError, match="not a readable ONNX model"):
+            Classifier(tmp_path / "below" / "m.onnx")

@@ -74,7 +74,7 @@ class ModelAnswer(BaseModel):
 
     name: str
     labels: list[str]
-    input: dict[str, float]
+    input: dict[str, float | bool]
     temperature: float
     prior: list[float] = Field(description="Shares in what it was trained on, as `labels`")
     set_mass: float = Field(description="What the probabilities of `possible` reach together")
