@@ -257,7 +257,7 @@ PROTOCOLS = (
         dataset="comic",
         name="random",
         what="as by-character, but test an eighth of the 97 drawings, at random",
-        leaks="characters stand on both sides",
+        leaks="characters, and drawings that differ little, stand on both sides",
         divide=_opened(_random),
         folds=_FOLDS,
     ),
