@@ -24,9 +24,10 @@ Made by `python tools/results_page.py` from `benchmarks/*/table.csv`, which `dee
 the folders there hold confusion matrices, one self-contained report each, and per training its
 figures, recipe, seed, commit, device and data fingerprint. "Its FER2013 weights" are those shipped
 as `@2` (`fer2013_deepfer_fast/last`), "the shipped weights" those of `--model fer2013`. A
-difference is told from another row, seed by seed, with its 95 % interval (Student's t). FERG's rows
-are "not measured", since not everybody can have its data; `deepfer bench ferg --root DIR` runs them
-for whoever has it.
+difference is told from another row, seed by seed, with its 95 % interval (Student's t); on comic
+characters it is told character by character, as all intervals are there ([comic](comic.md)). FERG's
+rows are "not measured", since not everybody can have its data; `deepfer bench ferg --root DIR` runs
+them for whoever has it.
 `deepfer data protocols` says how each protocol divides its data, and what it leaks.
 """
 

@@ -201,7 +201,7 @@ _PROTOCOLS = (
     Protocol(
         name="random",
         what="as by-character, but test an eighth of the 97 drawings, at random",
-        leaks="characters stand on both sides",
+        leaks="characters, and drawings that differ little, stand on both sides",
         divide=_random,
         folds=_FOLDS,
     ),
