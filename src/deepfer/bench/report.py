@@ -32,6 +32,9 @@ _COLUMNS = (
     "note",
 )
 
+_ACCURACIES = {"train_accuracy": "#E69F00", "val_accuracy": "#0072B2"}
+"""What curves show, and its colour."""
+
 
 def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None:
     """Write ``table.md``, ``table.csv``, ``report.html``, and per row its matrix and curves."""
@@ -103,32 +106,43 @@ def _line(row: RowResult, other: RowResult | None) -> list[str]:
 
 
 def _curves(table: Table, row: RowResult, results: Path) -> bytes | None:
-    """Return training and validation accuracy over the epochs of every finished cell, drawn.
+    """Draw training and validation accuracy over the epochs of every finished cell.
 
-    The picture is kept, and stands in for logs that are gone, as they are from a checkout.
+    What is drawn is kept as text, and stands in for logs that are gone, as they are from a
+    checkout. Results of version 0.1 have only the picture.
     """
-    picture = results / "curves" / f"{row.row.slug}.png"
+    kept = results / "curves" / f"{row.row.slug}.csv"
+    picture = kept.with_suffix(".png")
     folders = [cell.folder(results) for cell in table.cells(row.row)]
     finished = [folder for folder in folders if (folder / "metrics.json").exists()]
-    logs = [log for folder in finished if (log := folder / "run" / "metrics.csv").exists()]
-    if len(logs) < len(finished) and picture.exists():
-        return picture.read_bytes()
-    if not logs:
-        return None
+    logs = {f.name: log for f in finished if (log := f / "run" / "metrics.csv").exists()}
+    if logs and len(logs) == len(finished):
+        lines = [
+            [cell, epoch["epoch"], *(f"{float(epoch[key]):.4f}" for key in _ACCURACIES)]
+            for cell, log in logs.items()
+            for epoch in csv.DictReader(log.read_text(encoding="utf-8").splitlines())
+        ]
+        kept.parent.mkdir(exist_ok=True)
+        write_text(kept, csv_text([["cell", "epoch", *_ACCURACIES], *lines]))
+    elif not kept.exists():
+        return picture.read_bytes() if picture.exists() else None
+    drawn = _drawn_curves(list(csv.DictReader(kept.read_text(encoding="utf-8").splitlines())))
+    write_bytes(picture, drawn)
+    return drawn
+
+
+def _drawn_curves(epochs: Sequence[dict[str, str]]) -> bytes:
     figure = Figure(figsize=(6.2, 3.4), layout="constrained")
     axes = figure.subplots()
-    for i, log in enumerate(logs):
-        epochs = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
-        x = [int(e["epoch"]) for e in epochs]
-        for key, color in (("train_accuracy", "#E69F00"), ("val_accuracy", "#0072B2")):
+    for i, cell in enumerate(dict.fromkeys(epoch["cell"] for epoch in epochs)):
+        own = [epoch for epoch in epochs if epoch["cell"] == cell]
+        x = [int(epoch["epoch"]) for epoch in own]
+        for key, color in _ACCURACIES.items():
             label = None if i else key.replace("_", " ")
-            y = [100 * float(e[key]) for e in epochs]
+            y = [100 * float(epoch[key]) for epoch in own]
             axes.plot(x, y, color=color, alpha=0.6, linewidth=1.2, label=label)
     axes.set_xlabel("epoch")
     axes.set_ylabel("accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    drawn = png(figure)
-    picture.parent.mkdir(exist_ok=True)
-    write_bytes(picture, drawn)
-    return drawn
+    return png(figure)

@@ -204,6 +204,9 @@ def bench(
     rows: Annotated[
         str, typer.Option(help="Only rows whose protocol and method contain this.")
     ] = "",
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Measure nothing; write the report anew.")
+    ] = False,
 ) -> None:
     """Train and measure what a table still misses, and write its report."""
     from deepfer.bench.table import list_tables, load_table
@@ -222,14 +225,17 @@ def bench(
     chosen = [row for row in content.rows if rows in f"{row.protocol} {row.title}"]
     if not chosen:
         raise InputError(f"--rows {rows!r} matches no row; see `deepfer bench list`")
-    require_sources(content, chosen)
+    if not report_only:
+        require_sources(content, chosen)
     results = results_folder(out or Path("results") / content.name)
     with claimed(results):
         for row in chosen:
-            for cell in content.cells(row):
+            for cell in [] if report_only else content.cells(row):
                 tell(f"{row.protocol}, {row.title}, seed {cell.seed}, fold {cell.fold}")
                 run_cell(content, cell, root=root, results=results)
-            write_report(content, [summarize(content, r, results) for r in content.rows], results)
+            if not report_only or row is chosen[-1]:
+                found = [summarize(content, r, results) for r in content.rows]
+                write_report(content, found, results)
     answer((results / "table.md").read_text(encoding="utf-8").rstrip())
     tell(f"wrote {results}/report.html, table.md, table.csv and the pictures")
 
