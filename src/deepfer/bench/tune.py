@@ -191,7 +191,7 @@ def _mean_accuracy(
         except DivergedError as error:
             raise optuna.TrialPruned(str(error)) from None
         assert run is not None  # noqa: S101  a search is one process
-        found.append(run["val_accuracy"])
+        found.append(run.figures["val_accuracy"])
     return float(np.mean(found))
 
 

@@ -37,7 +37,8 @@ def train(
         raise
     if best is None:  # the first process speaks for all
         return
-    answer(f"{folder}: best epoch {best['epoch']}, validation accuracy {best['val_accuracy']:.2%}")
+    epoch, accuracy = best.figures["epoch"], best.figures["val_accuracy"]
+    answer(f"{folder}: best epoch {epoch}, validation accuracy {accuracy:.2%}")
 
 
 def average(
@@ -49,7 +50,9 @@ def average(
     from deepfer.training.average import average as run_average
 
     about = run_average(runs, out, root=root)
-    answer(f"{out}: mean of {len(runs)} runs, validation accuracy {about['val_accuracy']:.2%}")
+    answer(
+        f"{out}: mean of {len(runs)} runs, validation accuracy {about.figures['val_accuracy']:.2%}"
+    )
 
 
 def tune(

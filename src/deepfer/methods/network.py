@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 
 from deepfer.data.base import ImageSet
 from deepfer.methods.base import OPTIONS, Division, Fitted, Method, MethodInfo, Place
-from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
@@ -99,9 +98,8 @@ class FittedNetwork(Fitted):
     """
 
     def __init__(self, source: str | Path, view: SaliencyView | None = None) -> None:
-        self.network, self.description = checkpoint.load_network(source)
-        self.labels = checkpoint.labels_of(self.description)
-        self.spec = InputSpec(**self.description["input"])
+        self.network, self.about = checkpoint.load_network(source)
+        self.labels, self.spec = self.about.labels, self.about.input
         self.view = view
 
     def probabilities(self, images: ImageSet) -> NDArray[np.float32]:

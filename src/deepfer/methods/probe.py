@@ -44,8 +44,8 @@ class Probe(WithWeights):
 
     def fit(self, train: ImageSet, val: ImageSet, place: Place) -> Fitted:
         """See `Method.fit`."""
-        network, description = checkpoint.load_network(self.weights)
-        return _FittedProbe(network, InputSpec(**description["input"]), train)
+        network, about = checkpoint.load_network(self.weights)
+        return _FittedProbe(network, about.input, train)
 
 
 class _FittedProbe(Fitted):

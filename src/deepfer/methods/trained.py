@@ -12,7 +12,6 @@ from deepfer.methods.network import FittedNetwork
 from deepfer.prior import reweighted
 from deepfer.training import checkpoint
 from deepfer.training.build import training_sets
-from deepfer.training.recipe import from_json
 
 
 class WithWeights(Method):
@@ -28,8 +27,8 @@ class WithWeights(Method):
 
     def fingerprint(self, division: Division) -> str:
         """Return the fingerprint of the recipe that made the weights, and the mark."""
-        _, description = checkpoint.load_network(self.weights)
-        recipe = from_json(description["recipe"], self.weights).fingerprint()
+        _, about = checkpoint.load_network(self.weights)
+        recipe = about.trained_by(self.weights).fingerprint()
         return f"{recipe} {self.mark}".strip()
 
     def require(self, division: Division) -> None:
@@ -76,7 +75,7 @@ class Reweighted(WithWeights):
     def fit(self, train: ImageSet, val: ImageSet, place: Place) -> Fitted:
         """See `Method.fit`."""
         fitted = _Weights(self.weights)
-        recipe = from_json(fitted.description["recipe"], self.weights)
+        recipe = fitted.about.trained_by(self.weights)
         learnt, _ = training_sets(recipe, place.root)
         fitted.factors = 1 / np.bincount(learnt.labels, minlength=len(fitted.labels))
         return fitted

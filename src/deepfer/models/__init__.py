@@ -4,7 +4,7 @@ To add a network: write one file, add one line here, add one recipe. The contrac
 Another package adds one by an entry point of the group ``deepfer.models``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,16 @@ def create_model(name: str, *, num_classes: int, **options: Any) -> "Network":
 def model_options(name: str) -> tuple[str, ...]:
     """Return the names of a network's own options; raises as `create_model` does."""
     return tuple(p for p in signature(_builder(name)).parameters if p != "num_classes")
+
+
+def resolved_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all options of a network, JSON-ready: those given, and the defaults of the others."""
+    defaults = {
+        p.name: list(p.default) if isinstance(p.default, tuple) else p.default
+        for p in signature(_builder(name)).parameters.values()
+        if p.name != "num_classes" and p.default is not p.empty
+    }
+    return {**defaults, **options}
 
 
 def _builder(name: str) -> Callable[..., "Network"]:

@@ -6,8 +6,8 @@ Source:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,12 @@ from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.build import training_sets
-from deepfer.training.recipe import from_json
+from deepfer.training.trained import TrainedInfo
 
-_SAME = ("model", "model_options", "labels", "input", "data")
+_SAME = ("model", "model_options", "labels", "input", "data")  # of what is known about them
 
 
-def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> dict[str, Any]:
+def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> TrainedInfo:
     """Write the mean of several runs' best weights as a run folder.
 
     Args:
@@ -35,7 +35,7 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
         root: Folder that holds the data set, for the validation figures.
 
     Returns:
-        The description stored with the weights, with ``val_accuracy``.
+        What is known about the mean, with its figures on validation.
 
     Raises:
         CheckpointError: Networks, starts or data differ, or the folder holds a run already.
@@ -46,19 +46,18 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> d
         return _average(sources, out, root)
 
 
-def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dict[str, Any]:
+def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> TrainedInfo:
     loaded = [checkpoint.load_network(source) for source in sources]
-    description = dict(loaded[0][1])
+    info = loaded[0][1]
     for source, (_, other) in zip(sources, loaded, strict=True):
         for key in _SAME:
-            if other[key] != description[key]:
+            if getattr(other, key) != getattr(info, key):
                 raise CheckpointError(
                     f"{source}: its {key} differs from {sources[0]}'s; "
                     "only runs of one network on the same data can be averaged"
                 )
     recipes = [
-        from_json(other["recipe"], str(source))
-        for source, (_, other) in zip(sources, loaded, strict=True)
+        other.trained_by(str(source)) for source, (_, other) in zip(sources, loaded, strict=True)
     ]
     recipe = recipes[0]
     for source, own in zip(sources, recipes, strict=True):
@@ -67,7 +66,7 @@ def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dic
         if recipe.saliency.variant != "none":
             raise CheckpointError(f"{source}: networks of [saliency] cannot be averaged")
     _, val = training_sets(recipe, root)
-    if val.fingerprint() != description["data"]["val"]:
+    if val.fingerprint() != info.data["val"]:
         raise CheckpointError(f"{recipe.dataset} below {root} is not the data of these runs")
     states = [network.state_dict() for network, _ in loaded]
     mean = {
@@ -76,23 +75,21 @@ def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> dic
     }
     network = loaded[0][0]
     network.load_state_dict(mean)
-    spec = InputSpec(**description["input"])
-    found = probabilities(network, to_pixels(val.images, spec), spec)
+    found = probabilities(network, to_pixels(val.images, info.input), info.input)
     confusion = metrics.confusion_matrix(
         val.labels, found.argmax(axis=1).astype(np.int64), len(val.expressions)
     )
-    for key in ("epoch", "lr", "train_loss", "train_accuracy"):
-        description.pop(key, None)
-    description |= {
-        "averaged": [own.fingerprint() for own in recipes],
+    figures = {
         "val_confusion": confusion.tolist(),
         "val_accuracy": metrics.accuracy(confusion),
         "val_uar": metrics.uar(confusion),
         "val_macro_f1": metrics.macro_f1(confusion),
         "val_loss": metrics.log_loss(found, val.labels),
     }
-    checkpoint.save(out / checkpoint.BEST, mean, description)
-    return description
+    averaged = tuple(own.fingerprint() for own in recipes)
+    info = replace(info, averaged=averaged, figures=figures)
+    checkpoint.save(out / checkpoint.BEST, mean, info.to_json())
+    return info
 
 
 @torch.inference_mode()

@@ -69,11 +69,11 @@ def start_from(network: Network, recipe: Recipe, labels: tuple[Expression, ...])
         CheckpointError: The other network is of another form.
         RecipeError: The network has no part that ``reset`` names.
     """
-    other, description = checkpoint.load_network(recipe.init)
+    other, about = checkpoint.load_network(recipe.init)
     weights, own = other.state_dict(), network.state_dict()
     _parts(network, recipe.reset, "reset")  # only to refuse unknown names
     anew = list(recipe.reset)
-    if checkpoint.labels_of(description) != labels:
+    if about.labels != labels:
         anew.append("classifier")
     for part in (weights, own):
         for name in [n for n in part if n.startswith(tuple(f"{a}." for a in anew))]:
@@ -117,8 +117,8 @@ def teacher(source: str, student: Network, labels: tuple[Expression, ...]) -> Ne
     Raises:
         CheckpointError: It tells other expressions apart, or takes faces of another size.
     """
-    network, description = checkpoint.load_network(source)
-    if checkpoint.labels_of(description) != labels:
+    network, about = checkpoint.load_network(source)
+    if about.labels != labels:
         raise CheckpointError(f"{source}: the teacher's label order differs from the data's")
     if network.input_size != student.input_size:
         raise CheckpointError(

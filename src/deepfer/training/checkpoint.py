@@ -18,10 +18,8 @@ from torch import Tensor
 
 from deepfer.errors import CheckpointError, reason
 from deepfer.files import write_bytes
-from deepfer.labels import Expression
-from deepfer.modelfile import InputSpec, ModelInfo
-from deepfer.models import create_model
 from deepfer.models.base import Network
+from deepfer.training.trained import TrainedInfo
 
 BEST, LAST = "best.safetensors", "last.safetensors"
 
@@ -96,12 +94,11 @@ def fitting(path: Path, what: str) -> Iterator[None]:
         ) from None
 
 
-def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
+def load_network(source: str | Path) -> tuple[Network, TrainedInfo]:
     """Build the network of a run folder (its best epoch) or of one checkpoint file.
 
     Returns:
-        The network in eval mode, and the description stored with it: model, model_options,
-        labels, input, recipe, epoch, validation figures and the data's fingerprints.
+        The network in eval mode, and what is known about it.
 
     Raises:
         CheckpointError: There is no such file or it does not fit the network it names.
@@ -113,33 +110,7 @@ def load_network(source: str | Path) -> tuple[Network, dict[str, Any]]:
     if "labels" not in description:
         raise CheckpointError(f"{path}: holds a run's state; give the run folder instead")
     with fitting(path, "the network it names"):
-        network = create_model(
-            description["model"],
-            num_classes=len(labels_of(description)),
-            **description["model_options"],
-        )
+        info = TrainedInfo.read(description)
+        network = info.build()
         network.load_state_dict(tensors)
-        _require_whole(description, network)
-    return network.eval(), description
-
-
-def _require_whole(description: dict[str, Any], network: Network) -> None:
-    """Fail unless a description holds what is read of it later.
-
-    Raises:
-        KeyError, TypeError, ValueError: Something is missing, or cannot be used.
-    """
-    labels, data = labels_of(description), description["data"]
-    info = ModelInfo("", labels, InputSpec(**description["input"]))
-    if len(set(labels)) < len(labels) or {info.input.height, info.input.width} != {
-        network.input_size
-    }:
-        raise ValueError("labels or input cannot be used")
-    texts = data["train"], data["val"], *description.get("averaged", ())
-    if not isinstance(description["recipe"], dict) or not all(isinstance(t, str) for t in texts):
-        raise TypeError("recipe, data or averaged cannot be used")
-
-
-def labels_of(description: dict[str, Any]) -> tuple[Expression, ...]:
-    """Return the label order that a checkpoint was trained with."""
-    return tuple(Expression(label) for label in description["labels"])
+    return network.eval(), info

@@ -18,13 +18,12 @@ from deepfer.classify import Classifier, softmax
 from deepfer.data.base import ImageSet
 from deepfer.errors import CheckpointError
 from deepfer.files import claimed, replacing
-from deepfer.modelfile import InputSpec, ModelInfo
+from deepfer.modelfile import ModelInfo
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.build import training_sets
 from deepfer.training.quantize import CALIBRATION_FACES, quantize
-from deepfer.training.recipe import from_json
 
 TOLERANCE = 1e-4
 
@@ -63,31 +62,31 @@ def export(
     """
     if target.is_dir():
         raise CheckpointError(f"--to {target}: is a folder; name the .onnx file to write")
-    network, description = checkpoint.load_network(source)
-    recipe = from_json(description["recipe"], str(source))
+    network, about = checkpoint.load_network(source)
+    recipe = about.trained_by(str(source))
     if recipe.saliency.variant != "none":
         raise CheckpointError(
             f"{source}: its faces were weighted by another network, which a model file cannot "
             "hold; measure it with `deepfer bench`"
         )
     train, val = training_sets(recipe, root)
-    spec = InputSpec(**description["input"])
+    spec = about.input
     pixels = to_pixels(val.images, spec)
-    if val.fingerprint() != description["data"]["val"]:
+    if val.fingerprint() != about.data["val"]:
         raise CheckpointError(
             f"{source}: {recipe.dataset} below {root} is not the data it was trained with; "
             "give the same --root"
         )
     info = ModelInfo(
         name=name,
-        labels=checkpoint.labels_of(description),
+        labels=about.labels,
         input=spec,
-        training_data=training_data or f"{recipe.dataset}, {description['data']['train']}",
+        training_data=training_data or f"{recipe.dataset}, {about.data['train']}",
         licence=licence,
-        recipe=" + ".join(description.get("averaged", [recipe.fingerprint()])),
+        recipe=" + ".join(about.averaged or (recipe.fingerprint(),)),
         prior=_shares(train, perceived=recipe.loss.perceived),
-        network=description["model"],
-        network_options=description["model_options"],
+        network=about.model,
+        network_options=dict(about.model_options),
     )
     with claimed(target.parent, target.name), replacing(target) as partial:
         write_model(network, info, partial)

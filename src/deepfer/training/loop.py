@@ -39,6 +39,7 @@ from deepfer.training.replay import Replay
 from deepfer.training.replay import Step as Replayed
 from deepfer.training.saliency import FIRST, SaliencyView
 from deepfer.training.state import RunState
+from deepfer.training.trained import TrainedInfo
 
 AfterEpoch = Callable[[dict[str, Any]], None]
 _TASK = TaskID(0)  # the bar's only one
@@ -53,7 +54,7 @@ def train(
     resume: bool = False,
     after_epoch: AfterEpoch = lambda row: None,
     first: Path | None = None,
-) -> dict[str, Any] | None:
+) -> TrainedInfo | None:
     """Train one network and leave a run folder that says all about it.
 
     The folder holds ``recipe.json``, ``environment.json``, ``metrics.csv`` (one row per epoch),
@@ -72,8 +73,7 @@ def train(
             default it is trained in ``first`` inside the run folder.
 
     Returns:
-        The description of the best epoch, as stored in ``best.safetensors``; None on processes
-        other than the first.
+        What is known about the weights of the best epoch; None on processes other than the first.
 
     Raises:
         CheckpointError: The folder holds a run already (without `resume`), or one of another
@@ -146,8 +146,8 @@ class _Run:
             record=Record(folder),
         )
 
-    def go(self, resume: bool) -> dict[str, Any] | None:
-        """Train to the last epoch and return the best epoch's description."""
+    def go(self, resume: bool) -> TrainedInfo | None:
+        """Train to the last epoch and return what is known about the best one."""
         self.state.open(resume)
         with closing(self.state.record), progress_bar(self.process.first) as bar:
             steps = self.recipe.epochs * self.steps_per_epoch
@@ -159,7 +159,7 @@ class _Run:
         self.process.wait()
         if not self.process.first:
             return None
-        return checkpoint.load(self.folder / checkpoint.BEST)[1]
+        return checkpoint.load_network(self.folder)[1]
 
     def _divide(self) -> None:
         """Find how many images make a step, and how many steps an epoch."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from deepfer.data.base import ImageSet
 from deepfer.explain.occlusion import occlusion_maps
 from deepfer.files import write_bytes
-from deepfer.modelfile import InputSpec
 from deepfer.preprocess import to_pixels
 from deepfer.training import checkpoint
 from deepfer.training.average import probabilities
@@ -40,8 +39,8 @@ class SaliencyView:
 
     def __init__(self, options: Saliency, first: Path, train: ImageSet) -> None:
         self.options, self.first, self.train = options, first, train
-        self.network, description = checkpoint.load_network(first)
-        self.spec = InputSpec(**description["input"])
+        self.network, about = checkpoint.load_network(first)
+        self.spec = about.input
 
     def __call__(self, images: ImageSet) -> ImageSet:
         """Return the images, at the network's size, as the second network sees them."""

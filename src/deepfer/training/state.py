@@ -3,7 +3,7 @@
 import json
 import math
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from deepfer.training.distributed import Process
 from deepfer.training.objective import Objective, Task
 from deepfer.training.recipe import from_json
 from deepfer.training.record import Record
+from deepfer.training.trained import TrainedInfo
 
 _OBJECTIVE = "objective"
 _BEFORE = {"heads": _OBJECTIVE}  # what version 0.1 called it
@@ -94,23 +95,15 @@ class RunState:
         # best first: a kill between the two repeats the epoch and writes it again
         if row["score"] > best:
             weights = self.average.state_dict()
-            checkpoint.save(self.folder / checkpoint.BEST, weights, self._describe(row, confusion))
+            about = self._info(row, confusion).to_json()
+            checkpoint.save(self.folder / checkpoint.BEST, weights, about)
         self._save()
         self.record.write(self.history)
 
-    def _describe(self, row: dict[str, Any], confusion: metrics.Counts) -> dict[str, Any]:
-        """Return what a user of the weights must know, JSON-ready."""
-        recipe = self.task.recipe
-        return {
-            "model": recipe.model,
-            "model_options": recipe.model_options,
-            "labels": [str(label) for label in self.task.labels],
-            "input": asdict(self.spec),
-            "recipe": recipe.to_json(),
-            "data": self.data,
-            "val_confusion": confusion.tolist(),
-            **{key: value for key, value in row.items() if key not in {"score", "seconds"}},
-        }
+    def _info(self, row: dict[str, Any], confusion: metrics.Counts) -> TrainedInfo:
+        figures = {key: value for key, value in row.items() if key not in {"score", "seconds"}}
+        figures["val_confusion"] = confusion.tolist()
+        return TrainedInfo.of(self.task.recipe, self.task.labels, self.spec, self.data, figures)
 
     def _began_here(self) -> bool:
         """Whether a run of this recipe was killed before its first epoch was whole."""
