@@ -54,7 +54,11 @@ def test_one_without_a_checksum_is_read(run: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("objective.", "tails."), ("optimizer.0", "optimizer.x"), ("objective.network", "objective.work")],
+    [
+        ("objective.", "tails."),
+        ("optimizer.0", "optimizer.x"),
+        ("objective.network", "objective.work"),
+    ],
 )
 def test_a_renamed_key_is_one_line(run: Path, tmp_path: Path, old: str, new: str) -> None:
     tensors, metadata = content(run / checkpoint.LAST)

@@ -220,7 +220,7 @@ def test_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
     assert 0 <= about.figures["val_accuracy"] <= 1
     alone = average([tmp_path / "a"], tmp_path / "alone", root=None)
     stored = checkpoint.load(tmp_path / "a" / checkpoint.BEST)[1]
-    assert alone["val_accuracy"] == pytest.approx(stored["val_accuracy"], abs=0.02)
+    assert alone.figures["val_accuracy"] == pytest.approx(stored["val_accuracy"], abs=0.02)
     with pytest.raises(CheckpointError, match="already"):
         average([tmp_path / "a"], tmp_path / "alone", root=None)
     other = replace(recipe, model_options={"localization": "3x3-3x3"}, epochs=1)
