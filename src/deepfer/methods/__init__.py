@@ -26,6 +26,8 @@ METHODS = Registry(
         "probe": "deepfer.methods.probe:Probe",
         "pixels-1nn": "deepfer.methods.pixels_1nn:Pixels1nn",
         "hog-svm": "deepfer.methods.hog_svm:HogSvm",
+        "island": "deepfer.methods.island:Island",
+        "centre": "deepfer.methods.centre:Centre",
     },
 )
 

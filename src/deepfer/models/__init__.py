@@ -17,6 +17,7 @@ _MODELS = {
     "deepfer": "deepfer.models.deepfer:DeepFER",
     "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
     "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
+    "tri_conv": "deepfer.models.tri_conv:TriConv",
 }
 _LARGEST = 2048  # width of a layer, side of an input
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 OBJECTIVES = Registry(
     "objective",
     "deepfer.objectives",
-    {"expressions": "deepfer.training.objectives.expressions:Expressions"},
+    {
+        "expressions": "deepfer.training.objectives.expressions:Expressions",
+        "island": "deepfer.training.objectives.island:Island",
+    },
 )
 
 
