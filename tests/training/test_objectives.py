@@ -22,6 +22,7 @@ from deepfer.training.batches import TensorSet
 from deepfer.training.loop import train
 from deepfer.training.objective import Batch, Objective, Task
 from deepfer.training.objectives import create_objective, list_objectives
+from deepfer.training.objectives.identity import contrast, side_by_side
 from deepfer.training.objectives.island import crowding, moves
 from deepfer.training.recipe import Augment, Optimizer, Recipe
 
@@ -218,6 +219,71 @@ class TestIsland:
             crowded.append(float(crowding(means)))
         assert max(ratios[1:]) < ratios[0]
         assert crowded[2] < crowded[1]
+
+
+class TestIdentity:
+    def test_pairs_that_are_as_they_should_be_are_left_alone(self) -> None:
+        """Equal faces of one kind, and faces of two kinds beyond the margin: no loss, no slope."""
+        x = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 3.0]], requires_grad=True)
+        names = torch.tensor([0, 0, 1])
+        same, every = names[:, None] == names, torch.ones(3, 3, dtype=torch.bool)
+        loss = contrast(x, same, every, 2.0)
+        (slope,) = torch.autograd.grad(loss, x)
+        assert float(loss.detach()) == 0
+        assert not slope.any()
+
+    def test_contrast_is_the_two_means(self) -> None:
+        x = torch.tensor([[0.0, 0.0], [0.0, 0.5], [0.0, 1.0]])
+        names = torch.tensor([0, 0, 1])
+        same, every = names[:, None] == names, torch.ones(3, 3, dtype=torch.bool)
+        expected = 0.5 * 0.25 + 0.5 * ((2 - 1) ** 2 + (2 - 0.5) ** 2) / 2
+        assert float(contrast(x, same, every, 2.0)) == pytest.approx(expected)
+        turned = torch.tensor([2, 0, 1])  # who stands first in a pair does not matter
+        other = contrast(x[turned], same[turned][:, turned], every, 2.0)
+        assert float(other) == pytest.approx(expected)
+        assert float(contrast(x, same, ~same, 2.0)) == pytest.approx(expected - 0.125)
+
+    def test_weighed_by_nothing_it_is_cross_entropy(self) -> None:
+        """In the same batches."""
+        states = []
+        for own in (recipe("expressions"), recipe("identity", expression=0.0, identity=0.0)):
+            objective = made(own, toy())
+            optimizer = torch.optim.SGD(objective.network.parameters(), lr=0.05)
+            for start in range(0, 72, 24):
+                optimizer.zero_grad()
+                objective(batch(objective, torch.arange(start, start + 24))).loss.backward()
+                optimizer.step()
+            states.append(objective.network.state_dict())
+        assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+
+    def test_persons_stand_side_by_side_and_every_image_once(self) -> None:
+        names = torch.arange(72) // 12
+        order = torch.randperm(72, generator=torch.Generator().manual_seed(0))[:60]
+        found = side_by_side(order, names, 8)
+        assert sorted(found.tolist()) == sorted(order.tolist())
+        runs = torch.unique_consecutive(names[found], return_counts=True)[1]
+        assert runs.max() <= 12
+        assert len(runs) <= 12
+
+    @pytest.mark.parametrize("model", ["tri_conv", "deepfer_fast"])
+    def test_halves_say_what_they_are_to_say(self, model: str) -> None:
+        """The nearest mean of a subject's features tells who another frame shows, and what."""
+        own = recipe("identity", model, expression=1.0, identity=1.0)
+        images = toy(4)
+        objective = made(own, images)
+        learn(objective, epochs=40)
+        expression, person = features(objective).chunk(2, dim=1)
+        assert images.subjects is not None
+        who = torch.from_numpy(np.unique(images.subjects, return_inverse=True)[1])
+        assert nearest(person, who) > nearest(expression, who) + 0.2
+        assert nearest(person, who) > 0.8
+
+
+def nearest(x: Tensor, names: Tensor) -> float:
+    """Return how often a row of unit length is nearest to the mean of its own name."""
+    x = functional.normalize(x, dim=1)
+    means = torch.stack([x[names == name].mean(0) for name in names.unique()])
+    return float((torch.cdist(x, means).argmin(1) == names).float().mean())
 
 
 def learn(objective: Objective, epochs: int) -> None:

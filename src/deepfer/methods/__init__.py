@@ -28,6 +28,7 @@ METHODS = Registry(
         "hog-svm": "deepfer.methods.hog_svm:HogSvm",
         "island": "deepfer.methods.island:Island",
         "centre": "deepfer.methods.centre:Centre",
+        "iacnn": "deepfer.methods.iacnn:Iacnn",
     },
 )
 

@@ -18,6 +18,7 @@ OBJECTIVES = Registry(
     {
         "expressions": "deepfer.training.objectives.expressions:Expressions",
         "island": "deepfer.training.objectives.island:Island",
+        "identity": "deepfer.training.objectives.identity:Identity",
     },
 )
 

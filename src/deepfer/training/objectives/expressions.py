@@ -43,6 +43,7 @@ class Expressions(Objective):
     @classmethod
     def require(cls: type[Self], recipe: Recipe, images: ImageSet) -> None:
         """See `Objective.require`."""
+        super().require(recipe, images)
         if recipe.loss.votes and images.votes is None:
             raise DataError(
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
