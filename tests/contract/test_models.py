@@ -22,7 +22,15 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("deep_emotion", {"localization": "3x3-3x3"}),
     ("deepfer_fast", {"attention": "none"}),
     ("deepfer_fast", {"symmetric": True}),
+    ("tri_conv", {"form": "pair"}),
 ]
+WITHOUT_ATTENTION = {"tri_conv"}
+DENSE = {"deepfer": 4, "tri_conv": 3}
+"""Dense layers, where they are not two."""
+
+
+def attentive(name: str, options: dict[str, Any]) -> bool:
+    return name not in WITHOUT_ATTENTION and options.get("attention") != "none"
 
 
 def parameters(network: Network) -> int:
@@ -58,7 +66,7 @@ class TestEveryNetwork:
     def test_attention_starts_at_the_whole_face(self, name: str, options: dict[str, Any]) -> None:
         network = create_model(name, num_classes=7, **options)
         theta = network.theta(faces(network, 2))
-        if options.get("attention") == "none":
+        if not attentive(name, options):
             assert theta is None
         else:
             assert theta is not None
@@ -87,7 +95,7 @@ class TestEveryNetwork:
     def test_dense_layers_end_in_the_classifier(self, name: str, options: dict[str, Any]) -> None:
         network = create_model(name, num_classes=7, **options)
         assert network.dense_layers()[-1] is network.classifier
-        assert len(network.dense_layers()) == (4 if name == "deepfer" else 2)
+        assert len(network.dense_layers()) == DENSE.get(name, 2)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,8 @@ class TestEveryNetwork:
         ("deepfer", {"attention": "features"}, 1_615_511),
         ("deep_emotion", {}, 66_857),
         ("deep_emotion", {"localization": "3x3-3x3"}, 76_777),
+        ("tri_conv", {}, 3_198_919),
+        ("tri_conv", {"form": "pair"}, 5_496_270 - 1_799),  # without the expressions' own head
     ],
 )
 def test_published_parameter_counts(name: str, options: dict[str, Any], expected: int) -> None:
@@ -174,6 +184,7 @@ def test_unknown_names_and_options() -> None:
         ("deepfer", {"dropout_at": "input"}),
         ("deep_emotion", {"localization": "5x5"}),
         ("deepfer_fast", {"attention": "grid"}),
+        ("tri_conv", {"form": "triple"}),
         ("deepfer_fast", {"symmetric": True, "widths": (31, 64, 96, 128, 256, 256, 320)}),
     ):
         with pytest.raises(ValueError, match=name):
@@ -193,18 +204,20 @@ def test_export_agrees_with_torch(name: str, options: dict[str, Any], tmp_path: 
 
     torch.manual_seed(0)
     network = create_model(name, num_classes=7, **options).eval()
-    attention = "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
-    torch.nn.init.normal_(network.get_submodule(attention).weight, std=0.1)  # type: ignore[arg-type]
+    if attentive(name, options):
+        attention = "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
+        torch.nn.init.normal_(network.get_submodule(attention).weight, std=0.1)  # type: ignore[arg-type]
     info = ModelInfo("m@1", BASIC_EXPRESSIONS, InputSpec(48, 48))
     write_model(network, info, tmp_path / "m.onnx")
     x = np.random.default_rng(0).normal(size=(3, 1, 48, 48)).astype(np.float32)
-    logits, theta = open_session(tmp_path / "m.onnx").run(None, {"faces": x})
+    logits, *found = open_session(tmp_path / "m.onnx").run(None, {"faces": x})
     with torch.inference_mode():
         np.testing.assert_allclose(logits, network(torch.from_numpy(x)), atol=1e-4)
         expected = network.theta(torch.from_numpy(x))
-    assert expected is not None
-    assert expected.std(dim=0).max() > 1e-3  # the window differs between faces
-    np.testing.assert_allclose(theta, expected, atol=1e-5)
+    assert (expected is not None) == bool(found) == attentive(name, options)
+    if expected is not None:
+        assert expected.std(dim=0).max() > 1e-3  # the window differs between faces
+        np.testing.assert_allclose(found[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -36,6 +36,9 @@ METHODS = Registry(
         "probe": "deepfer.methods.probe:Probe",
         "pixels-1nn": "deepfer.methods.pixels_1nn:Pixels1nn",
         "hog-svm": "deepfer.methods.hog_svm:HogSvm",
+        "island": "deepfer.methods.island:Island",
+        "centre": "deepfer.methods.centre:Centre",
+        "iacnn": "deepfer.methods.iacnn:Iacnn",
     },
     _check,
 )

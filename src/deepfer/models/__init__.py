@@ -29,6 +29,7 @@ MODELS = Registry(
         "deepfer": "deepfer.models.deepfer:DeepFER",
         "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
         "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
+        "tri_conv": "deepfer.models.tri_conv:TriConv",
     },
     _check,
 )

@@ -13,9 +13,16 @@ from torch.nn import functional
 from deepfer.training.recipe import Augment
 
 
-def augment(faces: Tensor, options: Augment, *, plain: bool) -> Tensor:
-    """Return changed copies of `faces`; `plain` leaves erasing out."""
-    chance = _Chance(faces)
+def augment(faces: Tensor, options: Augment, *, plain: bool, together: int = 1) -> Tensor:
+    """Return changed copies of `faces`.
+
+    Args:
+        faces: A batch.
+        options: The recipe's ``[augment]`` table.
+        plain: Leave erasing out.
+        together: So many faces that follow each other are changed alike, but for their noise.
+    """
+    chance = _Chance(faces, together)
     faces = _move(faces, options, chance)
     if options.contrast or options.brightness:
         gain = 1 + options.contrast * chance.signed(1, 1, 1)
@@ -49,12 +56,13 @@ def mixup(
 class _Chance:
     """Draws one value (or block of values) per face of a batch, on the batch's device."""
 
-    def __init__(self, faces: Tensor) -> None:
-        self.n, self.device = len(faces), faces.device
+    def __init__(self, faces: Tensor, together: int) -> None:
+        self.n, self.together, self.device = len(faces), together, faces.device
 
     def share(self, *shape: int) -> Tensor:
         """Return uniform values in 0 to 1."""
-        return torch.rand(self.n, *shape, device=self.device)
+        drawn = torch.rand(self.n // self.together, *shape, device=self.device)
+        return drawn if self.together == 1 else drawn.repeat_interleave(self.together, dim=0)
 
     def signed(self, *shape: int) -> Tensor:
         """Return uniform values in -1 to 1."""

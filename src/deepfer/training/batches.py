@@ -19,6 +19,8 @@ class TensorSet:
         labels: int64 (N,).
         targets: float32 (N, K), one-hot; with `perceived` the vote shares.
         votes: float32 (N, V), vote shares; V is 0 where there are none.
+        subjects: int64 (N,), one number for every person, in order of their names; None if unknown.
+        sequences: The same for recordings.
     """
 
     def __init__(
@@ -34,6 +36,10 @@ class TensorSet:
         self.votes = torch.from_numpy(vote_shares(votes)).float().to(device)
         if perceived:
             self.targets = self.votes
+        self.subjects, self.sequences = (
+            None if names is None else _numbered(names).to(device)
+            for names in (images.subjects, images.sequences)
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,3 +54,8 @@ class TensorSet:
             return (faces - self.spec.mean) / self.spec.std
         deviation, mean = torch.std_mean(faces, dim=(2, 3), correction=0, keepdim=True)
         return (faces - mean) / deviation.clamp(min=LEAST_DEVIATION / 255)
+
+
+def _numbered(names: tuple[str, ...]) -> Tensor:
+    """Return int64 (N,): each name's place among them."""
+    return torch.from_numpy(np.unique(names, return_inverse=True)[1].astype(np.int64))

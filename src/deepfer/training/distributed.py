@@ -34,6 +34,15 @@ class Process:
         """Make gradients the average over all processes."""
         return DistributedDataParallel(network) if self.world > 1 else network
 
+    def share(self, count: int, together: int, *, at_once: int) -> tuple[Tensor, ...]:
+        """Return the positions of `count` that are this process's, in parts of at most `at_once`.
+
+        They are dealt in runs of `together`, which no part divides.
+        """
+        every = torch.arange(count, device=self.device)
+        mine = every[every // together % self.world == self.rank]
+        return torch.split(mine, at_once // together * together)
+
     def sum(self, values: Tensor) -> Tensor:
         """Add up a tensor over all processes."""
         if self.world > 1:

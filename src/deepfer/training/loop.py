@@ -234,7 +234,8 @@ class _Run:
 
     def _step(self, chosen: Tensor, *, plain: bool) -> tuple[Tensor, Tensor]:
         recipe, data, objective = self.recipe, self.train_data, self.objective
-        faces = augment(data.faces(chosen), recipe.augment, plain=plain)
+        change = partial(augment, plain=plain, together=objective.together)
+        faces = change(data.faces(chosen), recipe.augment)
         targets = objective.targets(chosen)
         if recipe.augment.mixup and not plain:
             faces, targets = mixup(faces, targets, recipe.augment.mixup)
@@ -259,8 +260,7 @@ class _Run:
         network.eval()
         k = len(self.labels)
         counts, loss = (torch.zeros(n, device=process.device) for n in (k * k, 1))
-        mine = torch.arange(process.rank, len(data), process.world, device=process.device)
-        for chosen in torch.split(mine, 256):
+        for chosen in process.share(len(data), self.objective.together, at_once=256):
             faces = data.normalized(data.faces(chosen))
             with self.task.autocast():
                 logits = network(faces).float()

@@ -92,6 +92,9 @@ class Objective(nn.Module):
 
     needs: ClassVar[tuple[str, ...]] = ()
     """What the images must say of themselves, by attributes of `ImageSet`, such as subjects."""
+    together: int = 1
+    """So many images that follow each other belong together: they are augmented alike, and looked
+    at in one batch of the validation images, in their order there."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()

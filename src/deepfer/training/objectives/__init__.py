@@ -23,7 +23,11 @@ def _check(name: str, objective: Any) -> None:
 OBJECTIVES = Registry(
     "objective",
     "deepfer.objectives",
-    {"expressions": "deepfer.training.objectives.expressions:Expressions"},
+    {
+        "expressions": "deepfer.training.objectives.expressions:Expressions",
+        "island": "deepfer.training.objectives.island:Island",
+        "identity": "deepfer.training.objectives.identity:Identity",
+    },
     _check,
 )
 """All objectives, ours and those of other packages."""

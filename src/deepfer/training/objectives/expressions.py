@@ -43,6 +43,7 @@ class Expressions(Objective):
     @classmethod
     def require(cls: type[Self], recipe: Recipe, images: ImageSet) -> None:
         """See `Objective.require`."""
+        super().require(recipe, images)
         if recipe.loss.votes and images.votes is None:
             raise DataError(
                 f"{recipe.dataset}: the recipe sets loss.votes, but the data has no votes file; "
@@ -73,21 +74,32 @@ class Expressions(Objective):
 
     def forward(self, batch: Batch) -> Step:
         """See `Objective.forward`."""
+        features, logits = self.look(batch.faces)
+        return Step(self.cost(features, logits, batch.targets), logits)
+
+    def look(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features (N, D) and the logits (N, K) of faces."""
         with self.task.autocast():
-            features = self.network.features(batch.faces)
-            votes = None if self.votes is None else self.votes(features)
-            logits = self.network.classifier(features)
+            features = self.network.features(faces)
+            return features, self.network.classifier(features)
+
+    def cost(self, features: Tensor, logits: Tensor, targets: Targets) -> Tensor:
+        """Return what the recipe's tables say a batch costs; others add to it."""
+        votes = None
+        if self.votes is not None:
+            with self.task.autocast():
+                votes = self.votes(features)
         loss = self.loss(
             logits.float(),
-            batch.targets["expressions"],
+            targets["expressions"],
             vote_logits=None if votes is None else votes.float(),
-            vote_targets=batch.targets["votes"],
-            teacher=batch.targets.get("taught"),
+            vote_targets=targets["votes"],
+            teacher=targets.get("taught"),
         )
         penalty = self.task.recipe.loss.dense_penalty
         if penalty:
             loss = loss + penalty * dense_penalty(self.network)
-        return Step(loss, logits)
+        return loss
 
     def _teach(self, faces: Tensor) -> Tensor:
         """Return the teachers' probabilities (N, K) of faces on the 0 to 1 scale."""

@@ -1,0 +1,307 @@
+"""What objectives other than plain cross-entropy do to networks, on faces that nobody drew."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from deepfer.data.base import ImageSet
+from deepfer.errors import DataError
+from deepfer.labels import Expression
+from deepfer.modelfile import InputSpec
+from deepfer.models import create_model
+from deepfer.training import checkpoint
+from deepfer.training.augment import augment
+from deepfer.training.batches import TensorSet
+from deepfer.training.loop import train
+from deepfer.training.objective import Batch, Objective, Task
+from deepfer.training.objectives import create_objective, list_objectives
+from deepfer.training.objectives.identity import contrast, side_by_side
+from deepfer.training.objectives.island import crowding, moves
+from deepfer.training.recipe import Augment, Optimizer, Recipe
+
+LABELS = tuple(Expression)[:3]
+FRAMES = 4
+
+
+def toy(subjects: int = 6, *, seed: int = 0, side: int = 48) -> ImageSet:
+    """Recordings of four frames: a subject's own gray, and a patch that grows where its class is.
+
+    Each subject shows each of three expressions once.
+    """
+    random = np.random.default_rng(seed)
+    faces, labels, who, sequences = [], [], [], []
+    for subject in range(subjects):
+        for label in range(len(LABELS)):
+            for frame in range(FRAMES):
+                face = random.normal(100 + 10 * (subject % 5), 5, (side, side))
+                top = 4 + 14 * label
+                face[top : top + 10, 10:38] += 30 * frame
+                faces.append(face.clip(0, 255).astype(np.uint8))
+                labels.append(label)
+                who.append(f"S{subject:02}")
+                sequences.append(f"S{subject:02}_{label}")
+    return ImageSet(
+        images=np.stack(faces),
+        labels=np.array(labels),
+        expressions=LABELS,
+        ids=tuple(map(str, range(len(faces)))),
+        subjects=tuple(who),
+        sequences=tuple(sequences),
+    )
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "deepfer_fast": {"widths": [4] * 7, "hidden": 16, "dropout": 0.0},
+    "tri_conv": {"widths": [4, 4, 8], "hidden": 8, "dropout": 0.0},
+}
+FITTING: dict[str, dict[str, Any]] = {}
+"""By objective: of the recipe, what it cannot do without."""
+
+
+def recipe(objective: str, model: str = "deepfer_fast", **options: Any) -> Recipe:
+    own = {"model": model, "model_options": SMALL[model], **FITTING.get(objective, {})}
+    return Recipe(
+        dataset="ckplus",
+        objective=objective,
+        objective_options=options,
+        batch_size=24,
+        precision="float32",
+        epochs=2,
+        optimizer=Optimizer(name="sgd", lr=0.01),
+        select="last",
+        **own,
+    )
+
+
+def made(own: Recipe, images: ImageSet) -> Objective:
+    torch.manual_seed(0)
+    network = create_model(own.model, num_classes=len(LABELS), **own.model_options)
+    data = TensorSet(images, InputSpec(48, 48), torch.device("cpu"))
+    return create_objective(Task(own, network, data, LABELS, torch.float32))
+
+
+def batch(objective: Objective, chosen: Tensor) -> Batch:
+    data = objective.task.data
+    faces = data.normalized(data.faces(chosen))
+    return Batch(faces, chosen, objective.targets(chosen))
+
+
+def weights(own: Recipe, run: Path, **more: Any) -> dict[str, Tensor]:
+    train(own, toy(), toy(2, seed=1), run=run, **more)
+    return load_file(run / checkpoint.BEST)
+
+
+class TestEveryObjective:
+    @pytest.mark.parametrize("name", list_objectives())
+    def test_goes_on_where_it_was_stopped(self, name: str, tmp_path: Path) -> None:
+        """To the bit: what it keeps beside the network is kept with the run."""
+
+        class StoppedError(Exception):
+            pass
+
+        def stop(row: dict[str, Any]) -> None:
+            if row["epoch"] == 1:
+                raise StoppedError
+
+        own = recipe(name)
+        whole = weights(own, tmp_path / "whole")
+        with pytest.raises(StoppedError):
+            weights(own, tmp_path / "parts", after_epoch=stop)
+        parts = weights(own, tmp_path / "parts", resume=True)
+        assert all(torch.equal(whole[n], parts[n]) for n in whole)
+
+    @pytest.mark.parametrize("name", list_objectives())
+    def test_says_what_the_data_does_not(self, name: str, tmp_path: Path) -> None:
+        images = replace(toy(), subjects=None, sequences=None)
+        needs = made(recipe(name), toy()).needs
+        if needs:
+            with pytest.raises(DataError, match=f"{name} needs to know the {needs[0]}"):
+                train(recipe(name), images, images, run=tmp_path)
+
+    @pytest.mark.parametrize("name", list_objectives())
+    def test_the_number_of_steps_does_not_depend_on_the_order(self, name: str) -> None:
+        objective = made(recipe(name), toy())
+        count, size = len(objective.task.data), 24
+        plain = objective.batches(torch.arange(count // size * size), size)
+        for seed in range(5):
+            order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+            parts = objective.batches(order[: count // size * size], size)
+            assert [len(p) for p in parts] == [len(p) for p in plain]
+            assert all(len(p) % objective.together == 0 for p in parts)
+
+
+def test_faces_that_belong_together_are_changed_alike() -> None:
+    faces = torch.rand(3, 1, 24, 24).repeat_interleave(4, dim=0)
+    every = Augment(flip=True, rotate=15, scale=0.2, shift=0.1, contrast=0.3, erase=1.0)
+    torch.manual_seed(0)
+    changed = augment(faces, every, plain=False, together=4).reshape(3, 4, 24, 24)
+    assert torch.equal(changed, changed[:, :1].expand_as(changed))
+    assert not torch.allclose(changed[0, 0], faces[0, 0], atol=0.1)
+
+
+class TestIsland:
+    @pytest.mark.parametrize("width", [2, 64])
+    def test_seven_free_centres_part_as_far_as_seven_can(self, width: int) -> None:
+        torch.manual_seed(0)
+        centres = torch.randn(7, width, requires_grad=True)
+        optimizer = torch.optim.Adam([centres], lr=0.05)
+        for _ in range(400):
+            optimizer.zero_grad()
+            crowding(centres).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        assert float(crowding(centres).detach()) == pytest.approx(35.0, abs=0.05)  # K (K - 2)
+
+    def test_the_printed_push_is_the_gradient_over_twelve(self) -> None:
+        torch.manual_seed(0)
+        centres = torch.randn(7, 5, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(crowding(centres), centres)
+        none = torch.zeros(0, 5, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+        torch.testing.assert_close(slope, 12 * moves(centres.detach(), *none, lambda1=1.0))
+
+    def test_an_absent_expression_moves_by_the_push_only(self) -> None:
+        centres = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+        x, labels = torch.tensor([[3.0, 0.0], [2.0, 1.0], [0.0, 4.0]]), torch.tensor([0, 0, 1])
+        alone = moves(centres, x, labels, 0.0)
+        both, push = moves(centres, x, labels, 10.0), moves(centres, x[:0], labels[:0], 10.0)
+        torch.testing.assert_close(both - alone, push)
+        assert not alone[2].any()
+        torch.testing.assert_close(alone[0], torch.tensor([-3.0, -1.0]) / 3)  # over 1 + n
+        torch.testing.assert_close(alone[1], torch.tensor([0.0, -2.0]) / 2)
+
+    def test_weighed_by_nothing_it_is_cross_entropy(self, tmp_path: Path) -> None:
+        """To the bit, over a whole run."""
+        plain = weights(recipe("expressions", "tri_conv"), tmp_path / "plain")
+        island = weights(recipe("island", "tri_conv", lambda_c=0.0), tmp_path / "island")
+        assert all(torch.equal(plain[n], island[n]) for n in plain)
+
+    def test_the_loss_is_the_printed_sum_and_centres_move_in_training_only(self) -> None:
+        own = recipe("island", lambda_c=0.5, lambda1=3.0, alpha=0.7)
+        objective = made(own, toy())
+        centres = torch.randn(3, 16)
+        objective.centres.copy_(centres)  # type: ignore[operator]
+        chosen = torch.arange(0, 72, 5)
+        objective.eval()
+        step = objective(batch(objective, chosen))
+        labels = objective.task.data.labels[chosen]
+        x = objective.network.features(batch(objective, chosen).faces)
+        entropy = functional.cross_entropy(step.logits, labels)
+        sums = sum(
+            float((x[i] - centres[labels[i]]).square().sum().detach()) / 2
+            for i in range(len(chosen))
+        )
+        expected = float(entropy.detach()) + 0.5 * (sums + 3.0 * float(crowding(centres)))
+        assert float(step.loss.detach()) == pytest.approx(expected, rel=1e-5)
+        assert torch.equal(objective.centres, centres)  # type: ignore[arg-type]
+        objective.train()
+        step = objective(batch(objective, chosen))
+        assert not torch.equal(objective.centres, centres)  # type: ignore[arg-type]
+        step.loss.backward()
+
+    def test_centres_make_classes_tight_and_islands_part_them(self) -> None:
+        """Distance to the own class over distance between classes, with two features."""
+        ratios, crowded = [], []
+        for name, lambda1 in (("expressions", 0), ("island", 0.0), ("island", 10.0)):
+            options = {"lambda_c": 0.1, "lambda1": lambda1, "alpha": 0.5, "reduction": "mean"}
+            own = recipe(name, "tri_conv", **(options if name == "island" else {}))
+            objective = made(replace(own, model_options=own.model_options | {"hidden": 2}), toy())
+            learn(objective, epochs=40)
+            x, labels = features(objective), objective.task.data.labels
+            means = torch.stack([x[labels == k].mean(0) for k in range(len(LABELS))])
+            inside = (x - means[labels]).norm(dim=1).mean()
+            ratios.append(float(inside / torch.pdist(means).mean()))
+            crowded.append(float(crowding(means)))
+        assert max(ratios[1:]) < ratios[0]
+        assert crowded[2] < crowded[1]
+
+
+class TestIdentity:
+    def test_pairs_that_are_as_they_should_be_are_left_alone(self) -> None:
+        """Equal faces of one kind, and faces of two kinds beyond the margin: no loss, no slope."""
+        x = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.0, 3.0]], requires_grad=True)
+        names = torch.tensor([0, 0, 1])
+        same, every = names[:, None] == names, torch.ones(3, 3, dtype=torch.bool)
+        loss = contrast(x, same, every, 2.0)
+        (slope,) = torch.autograd.grad(loss, x)
+        assert float(loss.detach()) == 0
+        assert not slope.any()
+
+    def test_contrast_is_the_two_means(self) -> None:
+        x = torch.tensor([[0.0, 0.0], [0.0, 0.5], [0.0, 1.0]])
+        names = torch.tensor([0, 0, 1])
+        same, every = names[:, None] == names, torch.ones(3, 3, dtype=torch.bool)
+        expected = 0.5 * 0.25 + 0.5 * ((2 - 1) ** 2 + (2 - 0.5) ** 2) / 2
+        assert float(contrast(x, same, every, 2.0)) == pytest.approx(expected)
+        turned = torch.tensor([2, 0, 1])  # who stands first in a pair does not matter
+        other = contrast(x[turned], same[turned][:, turned], every, 2.0)
+        assert float(other) == pytest.approx(expected)
+        assert float(contrast(x, same, ~same, 2.0)) == pytest.approx(expected - 0.125)
+
+    def test_weighed_by_nothing_it_is_cross_entropy(self) -> None:
+        """In the same batches."""
+        states = []
+        for own in (recipe("expressions"), recipe("identity", expression=0.0, identity=0.0)):
+            objective = made(own, toy())
+            optimizer = torch.optim.SGD(objective.network.parameters(), lr=0.05)
+            for start in range(0, 72, 24):
+                optimizer.zero_grad()
+                objective(batch(objective, torch.arange(start, start + 24))).loss.backward()
+                optimizer.step()
+            states.append(objective.network.state_dict())
+        assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
+
+    def test_persons_stand_side_by_side_and_every_image_once(self) -> None:
+        names = torch.arange(72) // 12
+        order = torch.randperm(72, generator=torch.Generator().manual_seed(0))[:60]
+        found = side_by_side(order, names, 8)
+        assert sorted(found.tolist()) == sorted(order.tolist())
+        runs = torch.unique_consecutive(names[found], return_counts=True)[1]
+        assert runs.max() <= 12
+        assert len(runs) <= 12
+
+    @pytest.mark.parametrize("model", ["tri_conv", "deepfer_fast"])
+    def test_halves_say_what_they_are_to_say(self, model: str) -> None:
+        """The nearest mean of a subject's features tells who another frame shows, and what."""
+        own = recipe("identity", model, expression=1.0, identity=1.0)
+        images = toy(4)
+        objective = made(own, images)
+        learn(objective, epochs=40)
+        expression, person = features(objective).chunk(2, dim=1)
+        assert images.subjects is not None
+        who = torch.from_numpy(np.unique(images.subjects, return_inverse=True)[1])
+        assert nearest(person, who) > nearest(expression, who) + 0.2
+        assert nearest(person, who) > 0.8
+
+
+def nearest(x: Tensor, names: Tensor) -> float:
+    """Return how often a row of unit length is nearest to the mean of its own name."""
+    x = functional.normalize(x, dim=1)
+    means = torch.stack([x[names == name].mean(0) for name in names.unique()])
+    return float((torch.cdist(x, means).argmin(1) == names).float().mean())
+
+
+def learn(objective: Objective, epochs: int) -> None:
+    """Train without a loop, run folder or validation."""
+    count, random = len(objective.task.data), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
+    objective.train()
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=random)[: count // 24 * 24]
+        for chosen in objective.batches(order, 24):
+            optimizer.zero_grad()
+            objective(batch(objective, chosen)).loss.backward()
+            optimizer.step()
+    objective.eval()
+
+
+@torch.inference_mode()
+def features(objective: Objective) -> Tensor:
+    """Return the features of all its faces."""
+    every = torch.arange(len(objective.task.data))
+    return objective.network.features(batch(objective, every).faces)
