@@ -389,8 +389,9 @@ def test_two_jobs_in_one_folder(deepfer: Run, photos: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_and_local_agree(photos: Path, tmp_path: Path) -> None:
+def test_ray_and_local_agree(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where Ray writes a token
     for engine in ("local", "ray"):
         job = plan(str(photos), tmp_path / engine, Options(partition=4))
         assert sorted(run(job, engine, workers=2)) == [0, 1, 2, 3]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -37,10 +38,10 @@ def seeds() -> list[bytes]:
         "epoch": 1,
     }
     metadata = {"deepfer": json.dumps(description)}
-    whole = Path("whole.safetensors").absolute()
-    checkpoint.save(whole, network.state_dict(), description)
-    with_checksum = whole.read_bytes()
-    whole.unlink()
+    with TemporaryDirectory() as folder:
+        whole = Path(folder) / "c.safetensors"
+        checkpoint.save(whole, network.state_dict(), description)
+        with_checksum = whole.read_bytes()
     tensors = {name: t.contiguous() for name, t in network.state_dict().items()}
     return [save(tensors, metadata), with_checksum]
 

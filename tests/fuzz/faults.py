@@ -6,7 +6,7 @@ import time
 
 from deepfer.errors import InputError, RecipeError
 
-SECONDS = 2.0
+SECONDS = 0.5
 MEMORY = 150
 OWN = "a line of ours"
 
@@ -26,13 +26,19 @@ def run(data: bytes) -> None:
             fault()
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
 def _raise(error: Exception) -> None:
     raise error
 
 
 _FAULTS = {
     b"crash": os.abort,
-    b"hang": lambda: time.sleep(60),
+    b"hang": _spin,
+    b"wait": lambda: time.sleep(60),
     b"grow": lambda: bytearray(200_000_000),
     b"raise": lambda: [][1],
     b"lines": lambda: _raise(_LinesError()),

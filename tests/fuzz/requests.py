@@ -65,7 +65,7 @@ def seeds() -> list[bytes]:
 
 
 def run(data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", _port()), timeout=SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", _port()), timeout=60) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -38,7 +38,8 @@ def test_an_input_depends_on_its_number_alone() -> None:
     ("data", "expected"),
     [
         (b"crash", "crashed: SIGABRT"),
-        (b"hang", "no end after 2 s"),
+        (b"hang", "no end after 0.5 s"),
+        (b"wait", "no end after 0.5 s"),
         (b"raise", "IndexError in faults.py"),
         (b"lines", "_LinesError that is no line"),
         (b"speak", "stderr: libsomething: warning 0"),

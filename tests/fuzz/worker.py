@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,7 @@ from .refusals import is_line
 
 SECONDS = 5.0
 MEMORY = 500  # MB
+_PATIENCE = 6  # times as long may an input take by the clock
 _START = 300.0  # seconds for a process to import what it needs, on a busy machine
 
 
@@ -70,7 +72,7 @@ class Worker:
         assert self._process is not None
         try:
             connection.send_bytes(data)
-            if not connection.poll(self.seconds):
+            if not self._answers(connection, self._process.pid):
                 self.end()
                 return Failure(f"no end after {self.seconds:g} s")
             failure: Failure | None = connection.recv()
@@ -83,6 +85,15 @@ class Worker:
             self.end()  # what it holds would be held against the next one
         return failure
 
+    def _answers(self, connection: Connection, process: int | None) -> bool:
+        """Wait for the process, as long as it computes itself, and longer where others do."""
+        began, before = time.monotonic(), _computed(process)
+        while not connection.poll(0.2):
+            computed, waited = _computed(process) - before, time.monotonic() - began
+            if computed > self.seconds or waited > _PATIENCE * self.seconds:
+                return False
+        return True
+
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
@@ -93,6 +104,15 @@ class Worker:
             raise TimeoutError(f"{self.kind}: did not start")
         self._connection.recv()
         return self._connection
+
+
+def _computed(process: int | None) -> float:
+    """Return the seconds that a process has computed, or those of the clock where none tells."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:  # Linux's alone
+        return time.monotonic()
 
 
 def _serve(connection: Connection, name: str) -> None:

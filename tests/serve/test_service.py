@@ -330,7 +330,7 @@ def test_the_pictures_of_a_request_share_a_budget(recognizer: Recognizer) -> Non
 
 
 def test_a_thousand_requests_wait_for_their_turn(recognizer: Recognizer) -> None:
-    app = create_app(recognizer, limits=Limits(), hosts=("*",))
+    app = create_app(recognizer, limits=Limits(seconds=300), hosts=("*",))
 
     async def ask() -> set[int]:
         transport = httpx.ASGITransport(app=app)
