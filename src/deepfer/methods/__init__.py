@@ -26,6 +26,12 @@ METHODS = Registry(
         "probe": "deepfer.methods.probe:Probe",
         "pixels-1nn": "deepfer.methods.pixels_1nn:Pixels1nn",
         "hog-svm": "deepfer.methods.hog_svm:HogSvm",
+        "hog-parts": "deepfer.methods.hog_parts:HogParts",
+        "lbp-svm": "deepfer.methods.lbp_svm:LbpSvm",
+        "geometry-svm": "deepfer.methods.geometry_svm:GeometrySvm",
+        "fisherface-mlp": "deepfer.methods.fisherface_mlp:FisherfaceMlp",
+        "salient-patches": "deepfer.methods.salient_patches:SalientPatchesSvm",
+        "cnn-svm": "deepfer.methods.cnn_svm:CnnSvm",
     },
 )
 
