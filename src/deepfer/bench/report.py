@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from deepfer import metrics
 from deepfer.bench.page import confusion_picture, png, section, write_page
 from deepfer.bench.summary import RowResult, difference
-from deepfer.bench.table import Table
+from deepfer.bench.table import Row, Table
 from deepfer.files import csv_text, write_bytes, write_text
 
 _COLUMNS = (
@@ -56,7 +56,17 @@ def write_report(table: Table, rows: Sequence[RowResult], results: Path) -> None
         sections.append(section(title, row.labels, row.confusion, pictures))
     by_row = {(row.row.protocol, row.row.title): row for row in rows}
     lines = [_line(row, by_row.get((row.row.protocol, row.row.against))) for row in rows]
-    write_page(results, table.title, _COLUMNS, lines, sections)
+    notes = deviations([row.row for row in rows])
+    write_page(results, table.title, _COLUMNS, lines, sections, notes=notes)
+
+
+def deviations(rows: Sequence[Row]) -> list[str]:
+    """Return, per way in which methods depart from their publications, the rows and the way."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if text := row.method.info.deviations:
+            found.setdefault(text, {})[row.title] = None
+    return [f"{'; '.join(titles)}: {text}." for text, titles in found.items()]
 
 
 def _percent(value: float | None, digits: int = 2) -> str:

@@ -126,6 +126,8 @@ class Method(ABC):
     def fit(self, train: ImageSet, val: ImageSet, place: Place) -> Fitted:
         """Learn from `train`; what has to be chosen is chosen on `val`.
 
+        A method that chooses nothing may learn from `val`, too, and says so in its deviations.
+
         Raises:
             DeepferError: The images or the options do not allow it.
         """

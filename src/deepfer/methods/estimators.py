@@ -1,13 +1,14 @@
 """Methods that are an estimator of scikit-learn on the pixels of a face."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepfer.classify import softmax
 from deepfer.data.base import ImageSet
+from deepfer.data.copies import join, original_id
 from deepfer.labels import Expression
 from deepfer.methods.base import Fitted, Method, Place
 from deepfer.modelfile import InputSpec
@@ -24,6 +25,8 @@ class EstimatorMethod(Method):
     """
 
     side: int = 48
+    whole: ClassVar[bool] = False
+    """Learns from `photographs`, as cross-validation has two sides, rather than from train."""
 
     @abstractmethod
     def estimator(self, seed: int) -> Any:
@@ -34,7 +37,8 @@ class EstimatorMethod(Method):
 
     def fit(self, train: ImageSet, val: ImageSet, place: Place) -> Fitted:
         """See `Method.fit`."""
-        return FittedEstimator(self.estimator(place.division.seed), train, self.side)
+        faces = photographs(train, val) if self.whole else train
+        return FittedEstimator(self.estimator(place.division.seed), faces, self.side)
 
 
 class FittedEstimator(Fitted):
@@ -54,12 +58,32 @@ class FittedEstimator(Fitted):
         return answers(self.estimator, to_pixels(images.images, self.spec), len(self.labels))
 
 
+def photographs(train: ImageSet, val: ImageSet) -> ImageSet:
+    """Return what is not tested, without the copies that a protocol adds.
+
+    For methods that choose nothing on val. Cross-validation, as publications have it, learns from
+    all folds but the one tested.
+    """
+    both = join(train, val)
+    return both.take(np.array([original_id(name) == name for name in both.ids]))
+
+
 def answers(estimator: Any, features: NDArray[Any], count: int) -> NDArray[np.float32]:
     """Return float32 (N, `count`) whose rows sum to 1 from a fitted classifier of scikit-learn."""
-    margins = getattr(estimator, "decision_function", None)
-    found = margins(features) if margins else np.log(estimator.predict_proba(features) + 1e-6)
+    return shares(margins(estimator, features), estimator.classes_, count)
+
+
+def margins(estimator: Any, features: NDArray[Any]) -> NDArray[Any]:
+    """Return a fitted classifier's margins, or the logarithms of its shares, a column per class."""
+    asked = getattr(estimator, "decision_function", None)
+    found = asked(features) if asked else np.log(estimator.predict_proba(features) + 1e-6)
     if found.ndim == 1:  # two classes have one margin
         found = np.stack([-found, found], axis=1)
-    scores = np.full((len(features), count), _NEVER)
-    scores[:, estimator.classes_] = found
-    return softmax(scores)
+    return np.asarray(found)
+
+
+def shares(scores: NDArray[Any], classes: NDArray[Any], count: int) -> NDArray[np.float32]:
+    """Return float32 (N, `count`) whose rows sum to 1; what is not of `classes` gets nothing."""
+    every = np.full((len(scores), count), _NEVER)
+    every[:, classes] = scores
+    return softmax(every)
