@@ -18,6 +18,8 @@ _MODELS = {
     "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
     "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
     "tri_conv": "deepfer.models.tri_conv:TriConv",
+    "ib_cnn": "deepfer.models.ib_cnn:IBCNN",
+    "st_rnn": "deepfer.models.st_rnn:STRNN",
 }
 _LARGEST = 2048  # width of a layer, side of an input
 
