@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from deepfer.classify import SHIPPED, Classifier, model_path
 from deepfer.data import open_dataset
-from deepfer.errors import UnknownNameError
+from deepfer.errors import CheckpointError, UnknownNameError
 from deepfer.models import create_model, list_models
 from deepfer.models.base import Network
 from deepfer.models.deepfer_fast import AttentionWindow, MirroredNorm, mirror
@@ -23,14 +23,21 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("deepfer_fast", {"attention": "none"}),
     ("deepfer_fast", {"symmetric": True}),
     ("tri_conv", {"form": "pair"}),
+    ("ib_cnn", {"boosted": False}),
+    ("st_rnn", {"head": "pooled"}),
 ]
-WITHOUT_ATTENTION = {"tri_conv"}
-DENSE = {"deepfer": 4, "tri_conv": 3}
+WITHOUT_ATTENTION = {"tri_conv", "ib_cnn"}
+DENSE = {"deepfer": 4, "tri_conv": 3, "st_rnn": 1}
 """Dense layers, where they are not two."""
 
 
 def attentive(name: str, options: dict[str, Any]) -> bool:
     return name not in WITHOUT_ATTENTION and options.get("attention") != "none"
+
+
+def last_of_attention(network: Network) -> str:
+    fast = "attention" in dict(network.named_children())
+    return "attention.locate.3" if fast else "transformer.last"
 
 
 def parameters(network: Network) -> int:
@@ -80,9 +87,7 @@ class TestEveryNetwork:
         if network.theta(faces(network, 2)) is None:
             return
         functional.cross_entropy(network(faces(network, 8)), torch.arange(8) % 7).backward()
-        attention = network.get_submodule(
-            "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
-        )
+        attention = network.get_submodule(last_of_attention(network))
         assert attention.bias.grad is not None  # type: ignore[union-attr]
         assert attention.bias.grad.abs().max() > 0  # type: ignore[union-attr, operator]
         network.eval()
@@ -108,11 +113,20 @@ class TestEveryNetwork:
         ("deep_emotion", {}, 66_857),
         ("deep_emotion", {"localization": "3x3-3x3"}, 76_777),
         ("tri_conv", {}, 3_198_919),
+        ("ib_cnn", {}, 372_768),
         ("tri_conv", {"form": "pair"}, 5_496_270 - 1_799),  # without the expressions' own head
     ],
 )
 def test_published_parameter_counts(name: str, options: dict[str, Any], expected: int) -> None:
     assert parameters(create_model(name, num_classes=7, **options)) == expected
+
+
+def test_a_sequence_network_counts_as_specified() -> None:
+    network = create_model("st_rnn", num_classes=7, frames=4)
+    head = sum(p.numel() for p in network.hidden.parameters())  # type: ignore[union-attr, operator]
+    assert head + 903 == 182_759 + 4  # and one weight for each moment
+    with pytest.raises(CheckpointError, match="answers for sequences"):
+        network.deployed()
 
 
 def test_published_form_takes_256_pixels() -> None:
@@ -205,7 +219,7 @@ def test_export_agrees_with_torch(name: str, options: dict[str, Any], tmp_path: 
     torch.manual_seed(0)
     network = create_model(name, num_classes=7, **options).eval()
     if attentive(name, options):
-        attention = "attention.locate.3" if name == "deepfer_fast" else "transformer.last"
+        attention = last_of_attention(network)
         torch.nn.init.normal_(network.get_submodule(attention).weight, std=0.1)  # type: ignore[arg-type]
     info = ModelInfo("m@1", BASIC_EXPRESSIONS, InputSpec(48, 48))
     write_model(network, info, tmp_path / "m.onnx")

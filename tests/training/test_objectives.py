@@ -12,18 +12,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepfer.data.base import ImageSet
-from deepfer.errors import DataError
+from deepfer.errors import DataError, RecipeError
 from deepfer.labels import Expression
 from deepfer.modelfile import InputSpec
 from deepfer.models import create_model
+from deepfer.models.ib_cnn import weak
+from deepfer.models.st_rnn import SpatialRNN
 from deepfer.training import checkpoint
 from deepfer.training.augment import augment
 from deepfer.training.batches import TensorSet
 from deepfer.training.loop import train
 from deepfer.training.objective import Batch, Objective, Task
 from deepfer.training.objectives import create_objective, list_objectives
+from deepfer.training.objectives.boosted import boost, evenly
 from deepfer.training.objectives.identity import contrast, side_by_side
 from deepfer.training.objectives.island import crowding, moves
+from deepfer.training.objectives.peaks import pull
 from deepfer.training.recipe import Augment, Optimizer, Recipe
 
 LABELS = tuple(Expression)[:3]
@@ -60,14 +64,18 @@ def toy(subjects: int = 6, *, seed: int = 0, side: int = 48) -> ImageSet:
 SMALL: dict[str, dict[str, Any]] = {
     "deepfer_fast": {"widths": [4] * 7, "hidden": 16, "dropout": 0.0},
     "tri_conv": {"widths": [4, 4, 8], "hidden": 8, "dropout": 0.0},
+    "ib_cnn": {"widths": [4, 4, 8], "units": 32},
+    "st_rnn": {"widths": [4] * 7, "frames": FRAMES, "dropout": 0.0},
 }
-FITTING: dict[str, dict[str, Any]] = {}
-"""By objective: of the recipe, what it cannot do without."""
+MODEL = {"boosted": "ib_cnn", "sequences": "st_rnn"}
+"""By objective: the network that it needs."""
 
 
-def recipe(objective: str, model: str = "deepfer_fast", **options: Any) -> Recipe:
-    own = {"model": model, "model_options": SMALL[model], **FITTING.get(objective, {})}
+def recipe(objective: str, model: str = "", **options: Any) -> Recipe:
+    model = model or MODEL.get(objective, "deepfer_fast")
     return Recipe(
+        model=model,
+        model_options=SMALL[model],
         dataset="ckplus",
         objective=objective,
         objective_options=options,
@@ -76,7 +84,6 @@ def recipe(objective: str, model: str = "deepfer_fast", **options: Any) -> Recip
         epochs=2,
         optimizer=Optimizer(name="sgd", lr=0.01),
         select="last",
-        **own,
     )
 
 
@@ -284,6 +291,243 @@ def nearest(x: Tensor, names: Tensor) -> float:
     x = functional.normalize(x, dim=1)
     means = torch.stack([x[names == name].mean(0) for name in names.unique()])
     return float((torch.cdist(x, means).argmin(1) == names).float().mean())
+
+
+class TestPeaks:
+    @pytest.mark.parametrize("detach", [True, False])
+    def test_peaks_are_not_pulled_where_their_slope_is_suppressed(self, detach: bool) -> None:
+        output = torch.randn(6, 5, requires_grad=True)
+        (slope,) = torch.autograd.grad(pull(output, detach=detach), output)
+        assert slope[1::2].any()
+        expected = torch.zeros(3, 5) if detach else -slope[1::2]
+        assert torch.equal(slope[0::2], expected)
+
+    def test_a_peak_paired_with_itself_costs_twice_its_cross_entropy(self) -> None:
+        objective = made(recipe("peaks", mu=5.0), toy()).eval()
+        twice = torch.tensor([3, 7, 11]).repeat_interleave(2)
+        step = objective(batch(objective, twice))
+        labels = objective.task.data.labels[twice]
+        expected = 2 * functional.cross_entropy(step.logits, labels)
+        torch.testing.assert_close(step.loss, expected)
+
+    def test_pairs_are_the_peak_and_another_frame_of_its_sequence(self) -> None:
+        objective = made(recipe("peaks"), toy())
+        names, drawn = objective.task.data.sequences, set()
+        assert names is not None
+        for seed in range(6):
+            order = torch.randperm(72, generator=torch.Generator().manual_seed(seed))
+            for part in objective.batches(order[:48], 12):
+                peaks, weak = part[0::2], part[1::2]
+                assert len(peaks) == 6
+                assert torch.equal(names[peaks], names[weak])
+                assert (peaks % FRAMES == FRAMES - 1).all()
+                assert (weak < peaks).all()
+                assert len(set(peaks.tolist())) == 6
+                drawn |= set((weak % FRAMES).tolist())
+        assert drawn == {0, 1, 2}
+
+    def test_layers_by_name(self) -> None:
+        chosen = torch.tensor([3, 1, 7, 5])
+        sums = []
+        for layers in (["features"], ["convolutions"], ["convolutions", "features"]):
+            objective = made(recipe("peaks", layers=layers, mu=1.0), toy()).train()
+            step = objective(batch(objective, chosen))
+            labels = objective.task.data.labels[chosen]
+            entropy = functional.cross_entropy(step.logits, labels)
+            sums.append(float((step.loss - 2 * entropy).detach()))
+        assert sums[2] == pytest.approx(sums[0] + sums[1], rel=1e-3)
+        assert min(sums) > 1e-3
+        with pytest.raises(RecipeError, match="no part 'trunk'; its parts: features, attention"):
+            made(recipe("peaks", layers=["trunk"]), toy())
+
+    def test_a_strong_pull_spoils_the_peaks_unless_it_is_suppressed(self) -> None:
+        """Weak faces that are noise: where they pull as well, the peaks lose what they had."""
+        found = {}
+        images = toy(4)
+        faces = np.array(images.images)
+        weak = np.arange(len(faces)) % FRAMES != FRAMES - 1
+        faces[weak] = np.random.default_rng(5).integers(0, 256, faces[weak].shape)
+        images = replace(images, images=faces)
+        for name, mu, detach in (("none", 0.0, True), ("one", 30.0, True), ("both", 30.0, False)):
+            objective = made(recipe("peaks", mu=mu, detach=detach), images)
+            learn(objective, epochs=50)
+            peaks = torch.arange(FRAMES - 1, len(images), FRAMES)
+            with torch.inference_mode():
+                labels = objective.task.data.labels[peaks]
+                logits = objective.network(batch(objective, peaks).faces)
+                found[name] = float(functional.cross_entropy(logits, labels))
+        assert found["both"] > 1.5 * found["one"], found
+        assert found["none"] < 0.5
+
+
+class TestBoosted:
+    def test_weak_answers(self) -> None:
+        """Between -1 and 1, and as steep at the threshold as half a deviation says."""
+        x = torch.linspace(-50, 50, 101, dtype=torch.float64, requires_grad=True)
+        answers = weak(x)
+        assert answers.abs().max() < 1
+        (slope,) = torch.autograd.grad(answers.sum(), x)
+        assert float(slope[50]) == pytest.approx(2.0)
+
+    def test_a_unit_that_knows_is_found_among_many_that_do_not(self) -> None:
+        random = torch.Generator().manual_seed(0)
+        mean = torch.zeros(1, 128)
+        for _ in range(5):
+            truth = torch.where(torch.rand(1, 100, generator=random) < 0.2, 1.0, -1.0)
+            answers = torch.rand(100, 128, generator=random) * 2 - 1
+            answers[:, 7] = -truth[0] * (0.5 + 0.2 * torch.rand(100, generator=random))
+            mean += boost(answers, truth, evenly(truth), 20) / 5
+        assert float(mean[0, 7]) < -0.5  # turned around
+        assert float(mean.abs().sum()) <= 1 + 1e-5
+
+    def test_boosting_separates_what_no_unit_does(self) -> None:
+        """Three units that err on different thirds of the faces."""
+        truth = torch.where(torch.arange(90) % 2 == 0, 1.0, -1.0).unsqueeze(0)
+        answers = truth[0].repeat(3, 1).T.clone()
+        for unit in range(3):
+            answers[30 * unit : 30 * unit + 30, unit] *= -1
+        alpha = boost(answers, truth, evenly(truth), 20)
+        assert (torch.sign(alpha @ answers.T) == truth).all()
+
+    def test_even_shares(self) -> None:
+        shares = evenly(torch.tensor([[1.0, -1, -1, -1], [-1, -1, -1, -1]]))
+        torch.testing.assert_close(shares[0], torch.tensor([3.0, 1, 1, 1]) / 6)
+        torch.testing.assert_close(shares[1], torch.full((4,), 0.25))
+
+    @pytest.mark.parametrize("incremental", [True, False])
+    def test_the_classifier_is_the_mean_of_all_batches(self, incremental: bool) -> None:
+        objective = made(recipe("boosted", incremental=incremental), toy()).train()
+        found, orders = [], torch.randperm(72, generator=torch.Generator().manual_seed(0))
+        for chosen in orders.split(12):
+            data = batch(objective, chosen)
+            with torch.no_grad():
+                answers = objective.network.features(data.faces)
+            truth = 2 * data.targets["expressions"].T - 1
+            found.append(boost(answers, truth, evenly(truth), 20))
+            objective(data)
+        expected = torch.stack(found).mean(0) if incremental else found[-1]
+        weights = objective.network.classifier.weight
+        torch.testing.assert_close(weights, expected, atol=1e-5, rtol=1e-4)
+
+    def test_units_that_were_never_chosen_do_not_learn(self) -> None:
+        objective = made(recipe("boosted", rounds=3), toy()).train()
+        step = objective(batch(objective, torch.arange(0, 72, 3)))
+        step.loss.backward()
+        unused = ~objective.network.classifier.weight.bool().any(0)
+        assert 0 < unused.sum() < 32
+        slope = objective.network.hidden[1].weight.grad  # type: ignore[index]
+        assert not slope[unused].any()
+        assert slope[~unused].any(1).all()
+
+    def test_it_learns(self) -> None:
+        objective = made(recipe("boosted"), toy())
+        learn(objective, epochs=15)
+        every = torch.arange(72)
+        with torch.inference_mode():
+            logits = objective.network(batch(objective, every).faces)
+        late = every % FRAMES > 0  # the first frame shows nothing
+        right = logits.argmax(1) == objective.task.data.labels
+        assert right[late].float().mean() > 0.9
+
+
+class TestSequences:
+    @staticmethod
+    def net() -> SpatialRNN:
+        torch.manual_seed(0)
+        net = SpatialRNN(inputs=5, hidden=4, side=6, slots=3)
+        torch.nn.init.normal_(net.bias)
+        return net
+
+    @torch.inference_mode()
+    def test_a_mirrored_map_gets_the_mirrored_states(self) -> None:
+        """Where ↘ and ↙, and ↖ and ↗, change their weights, and places are mirrored as well."""
+        net, maps = self.net(), torch.randn(2, 5, 6, 6)
+        before, swap = net(maps).reshape(2, 4, -1), [1, 0, 3, 2]
+        for weights in net.parameters():
+            weights.copy_(weights[swap].clone())
+        places = net.places.reshape(4, 3, 6, 6).flip(3)
+        net.places.copy_(places.reshape(4, 3, 36))
+        after = net(maps.flip(3)).reshape(2, 4, -1)
+        torch.testing.assert_close(after[:, swap], before, atol=1e-6, rtol=1e-5)
+
+    @torch.inference_mode()
+    def test_without_what_comes_before_it_is_a_layer_on_places(self) -> None:
+        net, maps = self.net(), torch.randn(2, 5, 6, 6)
+        net.onward.zero_()
+        for d, states in enumerate(net.states(maps)):
+            expected = torch.einsum("nchw,ck->nkhw", maps, net.inward[d])
+            expected = torch.tanh(expected + net.bias[d, 0][:, None, None])
+            torch.testing.assert_close(states, expected)
+
+    @torch.inference_mode()
+    def test_an_impulse_goes_its_direction_only(self) -> None:
+        net, maps = self.net(), torch.randn(1, 5, 6, 6)
+        other = maps.clone()
+        other[0, :, 2, 3] += 1
+        moved = (net.states(maps) != net.states(other)).any(2)[:, 0]  # (4, 6, 6)
+        inside = torch.zeros(4, 6, 6, dtype=torch.bool)
+        inside[0, 2:, 3:] = inside[1, 2:, :4] = inside[2, :3, :4] = inside[3, :3, 3:] = True
+        assert torch.equal(moved, inside)
+
+    def test_the_states_are_the_recursion(self) -> None:
+        net, x = self.net(), torch.randn(1, 5, 6, 6)
+        states = net.states(x)[0, 0].detach()  # lower right
+        with torch.no_grad():
+            nothing = torch.zeros(4)
+            three = [states[:, 1, 2], states[:, 2, 1], states[:, 1, 1]]
+            own = x[0, :, 2, 2] @ net.inward[0] + net.bias[0, 0]
+            expected = torch.tanh(own + torch.cat(three) @ net.onward[0])
+            torch.testing.assert_close(states[:, 2, 2], expected)
+            first = torch.cat([nothing, states[:, 0, 0], nothing])
+            own = x[0, :, 0, 1] @ net.inward[0] + net.bias[0, 0]
+            torch.testing.assert_close(states[:, 0, 1], torch.tanh(own + first @ net.onward[0]))
+
+    def test_batches_are_whole_sequences_in_order(self) -> None:
+        objective = made(recipe("sequences"), toy())
+        order = torch.randperm(72, generator=torch.Generator().manual_seed(0))
+        parts = objective.batches(order, 24)
+        runs = torch.cat(list(parts)).reshape(-1, FRAMES)
+        assert torch.equal(runs - runs[:, :1], torch.arange(FRAMES).expand(18, FRAMES))
+        assert sorted(runs[:, 0].tolist()) == list(range(0, 72, FRAMES))
+        uneven = toy().take(np.arange(71))
+        with pytest.raises(DataError, match=r"sequences have 3 to 4 images, .*frames is 4"):
+            made(recipe("sequences"), uneven)
+        with pytest.raises(RecipeError, match="needs model st_rnn"):
+            made(recipe("sequences", "tri_conv"), toy())
+
+    @pytest.mark.parametrize("head", ["recurrent", "pooled"])
+    def test_order_is_told_by_the_recurrent_network_alone(self, head: str) -> None:
+        """Two frames: the left half is bright and then the right one, or the other way around."""
+        random = np.random.default_rng(0)
+        faces = random.normal(100, 5, (80, 48, 48))
+        for i in range(80):
+            left = (i % 2 == 0) == (i // 2 % 2 == 0)
+            faces[i, :, slice(0, 24) if left else slice(24, 48)] += 80
+        images = ImageSet(
+            images=faces.clip(0, 255).astype(np.uint8),
+            labels=np.arange(80) // 2 % 2,
+            expressions=LABELS,
+            ids=tuple(map(str, range(80))),
+            sequences=tuple(f"{i // 2:02}" for i in range(80)),
+        )
+        own = recipe("sequences")
+        options = {**own.model_options, "frames": 2, "head": head}
+        objective = made(replace(own, model_options=options), images)
+        learn(objective, epochs=15)
+        every = torch.arange(80)
+        with torch.inference_mode():
+            found = objective.network(batch(objective, every).faces).argmax(1)
+        right = float((found == objective.task.data.labels).float().mean())
+        assert right == 1 if head == "recurrent" else right < 0.8
+
+    def test_places_go_to_zero(self) -> None:
+        """Whole ones, as the group norm wants."""
+        found = []
+        for lambda1 in (0.0, 1.0):
+            objective = made(recipe("sequences", lambda1=lambda1), toy())
+            learn(objective, epochs=25)
+            found.append(objective.network.hidden[0].spatial.places.norm(dim=1))  # type: ignore[index, union-attr, operator]
+        assert found[1].max() < found[0].min() / 3
 
 
 def learn(objective: Objective, epochs: int) -> None:

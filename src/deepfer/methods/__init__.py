@@ -45,6 +45,9 @@ METHODS = Registry(
         "island": "deepfer.methods.island:Island",
         "centre": "deepfer.methods.centre:Centre",
         "iacnn": "deepfer.methods.iacnn:Iacnn",
+        "ppdn": "deepfer.methods.ppdn:Ppdn",
+        "ib-cnn": "deepfer.methods.ib_cnn:IbCnn",
+        "st-rnn": "deepfer.methods.st_rnn:StRnn",
     },
     _check,
 )

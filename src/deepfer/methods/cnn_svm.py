@@ -21,7 +21,6 @@ from deepfer.methods.base import OPTIONS, Division, Fitted, MethodInfo, Place, P
 from deepfer.methods.estimators import margins, photographs, shares
 from deepfer.methods.features import Features
 from deepfer.methods.trained import WithWeights
-from deepfer.modelfile import InputSpec
 from deepfer.models.base import Network
 from deepfer.preprocess import normalize, to_gray, to_pixels
 from deepfer.training import checkpoint
@@ -69,8 +68,8 @@ class NetworkFeatures:
 
     def __init__(self, weights: str, layer: Layer) -> None:
         self.network: Network
-        self.network, description = checkpoint.load_network(weights)
-        self.spec = InputSpec(**description["input"])
+        self.network, about = checkpoint.load_network(weights)
+        self.spec = about.input
         self.layer = layer
         self._known: dict[bytes, Features] = {}
 

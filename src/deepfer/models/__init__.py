@@ -30,6 +30,8 @@ MODELS = Registry(
         "deep_emotion": "deepfer.models.deep_emotion:DeepEmotion",
         "deepfer_fast": "deepfer.models.deepfer_fast:DeepFERFast",
         "tri_conv": "deepfer.models.tri_conv:TriConv",
+        "ib_cnn": "deepfer.models.ib_cnn:IBCNN",
+        "st_rnn": "deepfer.models.st_rnn:STRNN",
     },
     _check,
 )

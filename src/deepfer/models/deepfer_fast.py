@@ -191,16 +191,19 @@ class DeepFERFast(Network):
 
     def features(self, faces: Tensor) -> Tensor:
         """See `Network.features`."""
-        if self.attention is not None:
-            # bfloat16 would round the sampling positions to a quarter of a pixel
-            with torch.autocast(faces.device.type, enabled=False):
-                faces = self.attention(faces.float())
-        faces = faces.contiguous(memory_format=torch.channels_last)
-        maps = self.convolutions(faces)
+        maps = self.convolutions(self.seen(faces))
         features: Tensor = self.hidden(maps)
         if self.symmetric:
             features = (features + self.hidden(mirror(maps))) / 2
         return features
+
+    def seen(self, faces: Tensor) -> Tensor:
+        """Return what the convolutions see of faces: the attention's window."""
+        if self.attention is not None:
+            # bfloat16 would round the sampling positions to a quarter of a pixel
+            with torch.autocast(faces.device.type, enabled=False):
+                faces = self.attention(faces.float())
+        return faces.contiguous(memory_format=torch.channels_last)
 
     def deployed(self) -> "DeepFERFast":
         """See `Network.deployed`."""

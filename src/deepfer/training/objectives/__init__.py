@@ -27,6 +27,9 @@ OBJECTIVES = Registry(
         "expressions": "deepfer.training.objectives.expressions:Expressions",
         "island": "deepfer.training.objectives.island:Island",
         "identity": "deepfer.training.objectives.identity:Identity",
+        "peaks": "deepfer.training.objectives.peaks:Peaks",
+        "boosted": "deepfer.training.objectives.boosted:Boosted",
+        "sequences": "deepfer.training.objectives.sequences:Sequences",
     },
     _check,
 )
