@@ -221,14 +221,17 @@ def test_averaged_weights(recipe: Recipe, tmp_path: Path) -> None:
     alone = average([tmp_path / "a"], tmp_path / "alone", root=None)
     stored = checkpoint.load(tmp_path / "a" / checkpoint.BEST)[1]
     assert alone.figures["val_accuracy"] == pytest.approx(stored["val_accuracy"], abs=0.02)
+    both = average([start, tmp_path / "a"], tmp_path / "both", root=None)  # what it started from
+    assert len(both.averaged) == 2
     with pytest.raises(CheckpointError, match="already"):
         average([tmp_path / "a"], tmp_path / "alone", root=None)
     other = replace(recipe, model_options={"localization": "3x3-3x3"}, epochs=1)
     train(other, root=None, run=tmp_path / "other")
     with pytest.raises(CheckpointError, match="model_options differs"):
         average([tmp_path / "a", tmp_path / "other"], tmp_path / "no", root=None)
+    train(replace(recipe, seed=3, epochs=1), root=None, run=tmp_path / "far")
     with pytest.raises(CheckpointError, match="same weights"):
-        average([tmp_path / "a", tmp_path / "start"], tmp_path / "no", root=None)
+        average([tmp_path / "a", tmp_path / "far"], tmp_path / "no", root=None)
 
 
 def test_other_forms_are_refused(recipe: Recipe, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def average(sources: Sequence[str | Path], out: Path, *, root: Path | None) -> T
     """Write the mean of several runs' best weights as a run folder.
 
     Args:
-        sources: Run folders or checkpoints of the same network on the same data.
+        sources: Run folders or checkpoints of the same network on the same data, that started from
+            the same weights or, one of them, are these weights, by the same name.
         out: The folder to write ``best.safetensors`` into.
         root: Folder that holds the data set, for the validation figures.
 
@@ -60,11 +61,18 @@ def _average(sources: Sequence[str | Path], out: Path, root: Path | None) -> Tra
         other.trained_by(str(source)) for source, (_, other) in zip(sources, loaded, strict=True)
     ]
     recipe = recipes[0]
-    for source, own in zip(sources, recipes, strict=True):
-        if not recipe.init or own.init != recipe.init:
-            raise CheckpointError(f"{source}: did not start from the same weights as {sources[0]}")
-        if recipe.saliency.variant != "none":
-            raise CheckpointError(f"{source}: networks of [saliency] cannot be averaged")
+    begun = {own.init for own in recipes}
+    # the weights that the others started from lie in the same basin
+    starts = {
+        own.init for source, own in zip(sources, recipes, strict=True) if str(source) not in begun
+    }
+    if len(starts) != 1 or "" in starts:
+        raise CheckpointError(
+            f"{', '.join(map(str, sources))}: did not start from the same weights, nor is one of "
+            "them what the others started from"
+        )
+    if recipe.saliency.variant != "none":
+        raise CheckpointError(f"{sources[0]}: networks of [saliency] cannot be averaged")
     _, val = training_sets(recipe, root)
     if val.fingerprint() != info.data["val"]:
         raise CheckpointError(f"{recipe.dataset} below {root} is not the data of these runs")
