@@ -525,17 +525,19 @@ class TestSequences:
         found = []
         for lambda1 in (0.0, 1.0):
             objective = made(recipe("sequences", lambda1=lambda1), toy())
-            learn(objective, epochs=25)
+            learn(objective, epochs=30, falling=True)
             found.append(objective.network.hidden[0].spatial.places.norm(dim=1))  # type: ignore[index, union-attr, operator]
         assert found[1].max() < found[0].min() / 3
 
 
-def learn(objective: Objective, epochs: int) -> None:
-    """Train without a loop, run folder or validation."""
+def learn(objective: Objective, epochs: int, *, falling: bool = False) -> None:
+    """Train without a loop, run folder or validation; the learning rate may fall to zero."""
     count, random = len(objective.task.data), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
     objective.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        if falling:
+            optimizer.param_groups[0]["lr"] = 0.01 * (1 - epoch / epochs)
         order = torch.randperm(count, generator=random)[: count // 24 * 24]
         for chosen in objective.batches(order, 24):
             optimizer.zero_grad()
