@@ -18,13 +18,18 @@ from deepfer.errors import DataError
 from deepfer.labels import BASIC_EXPRESSIONS
 from deepfer.methods import create_method, list_methods, method_class
 from deepfer.methods.base import NEEDS, Division, Fitted, Method, MethodInfo, Place, missing_needs
+from deepfer.methods.network import NetworkMethod
 from deepfer.methods.pixels_1nn import Pixels1nn
 from deepfer.preprocess import to_gray
 
 EXCEPTIONS = {
-    "network": "trains a recipe for minutes; what it does is tested with training",
     "trained": "learns nothing: its weights may know other expressions",
     "reweighted": "learns nothing: its weights may know other expressions",
+    **{
+        name: "trains a recipe for minutes; what it does is tested with training"
+        for name in list_methods()
+        if issubclass(method_class(name), NetworkMethod)
+    },
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "probe": {"weights": str(ROOT / "benchmarks" / "fer2013_deepfer_fast" / "final")},

@@ -129,7 +129,7 @@ class CnnSvm(WithWeights):
             "copies and folds are not published; learns from all folds but the one tested, copies "
             "of its faces alone"
         ),
-        published=(Published(accuracy=95.31, on="JAFFE", source="tables of others"),),
+        published=(Published(accuracy=95.31, on="JAFFE", source="the DeepFER study"),),
     )
     mark: ClassVar[str] = "cnn-svm"
 

@@ -187,7 +187,9 @@ class SalientPatchesSvm(EstimatorMethod):
             "classes without neutral where compared with 91.80; learns from all folds but the one "
             "tested"
         ),
-        published=(Published(accuracy=91.80, on="JAFFE, six expressions", source="the abstract"),),
+        published=(
+            Published(accuracy=91.80, on="JAFFE, six expressions", source="the DeepFER study"),
+        ),
     )
     whole: ClassVar[bool] = True
 
