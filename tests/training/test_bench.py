@@ -176,6 +176,16 @@ def test_what_was_not_measured_says_so(table: Table, tmp_path: Path) -> None:
     assert "<th>ours %</th>" in page
 
 
+def test_how_methods_depart_stands_below_the_table(tmp_path: Path) -> None:
+    rows = [Row(title=t, protocol="random", method=HogSvm()) for t in ("a", "b")]
+    own = Table(name="t", title="t", dataset="drawn", rows=rows)
+    write_report(own, [summarize(own, row, tmp_path) for row in rows], tmp_path)
+    line = f"a; b: {HogSvm.info.deviations}."
+    assert (tmp_path / "table.md").read_text().endswith(f"|\n\n{line}\n")
+    assert f"<p>{line}</p>" in (tmp_path / "report.html").read_text()
+    assert HogSvm.info.deviations not in (tmp_path / "table.csv").read_text()
+
+
 def result(
     accuracies: tuple[float, ...],
     published: float | None = None,
