@@ -129,7 +129,7 @@ class TestPlan:
         names = ["a" * 999 + ".jpg", "b" * 999 + ".mp4", "c\0.mp4"]
         pq.write_table(pa.table({"path": names}), tmp_path / "list.parquet")
         job = plan(str(tmp_path / "list.parquet"), tmp_path / "job", Options())
-        Worker(job)(0)
+        Worker(job).partition(0)
         errors = [str(row["error"]) for row in table(job.folder, "errors")]
         assert [error.rpartition(": ")[2] for error in errors][1:] == ["no such video file"] * 2
         assert len(errors) == len(names)

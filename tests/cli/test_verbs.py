@@ -81,7 +81,7 @@ def test_data_draw_can_be_read_back(deepfer: Run, tmp_path: Path) -> None:
 
 
 def test_unknown_names(deepfer: Run) -> None:
-    for arguments in (("data", "info", "affectnet"), ("train", "fer2013_best")):
+    for arguments in (("data", "info", "emotionet"), ("train", "fer2013_best")):
         done = deepfer(*arguments)
         assert done.returncode == 1
         assert done.stderr.startswith("error: unknown ")
