@@ -272,10 +272,10 @@ class TestIdentity:
         assert runs.max() <= 12
         assert len(runs) <= 12
 
-    @pytest.mark.parametrize("model", ["tri_conv", "deepfer_fast"])
-    def test_halves_say_what_they_are_to_say(self, model: str) -> None:
+    @pytest.mark.parametrize(("model", "least"), [("tri_conv", 0.8), ("deepfer_fast", 0.5)])
+    def test_halves_say_what_they_are_to_say(self, model: str, least: float) -> None:
         """The nearest mean of a subject's features tells who another frame shows, and what."""
-        own = recipe("identity", model, expression=1.0, identity=1.0)
+        own = recipe("identity", model, expression=1.0, identity=1.0, faces=4)
         images = toy(4)
         objective = made(own, images)
         learn(objective, epochs=40)
@@ -283,7 +283,7 @@ class TestIdentity:
         assert images.subjects is not None
         who = torch.from_numpy(np.unique(images.subjects, return_inverse=True)[1])
         assert nearest(person, who) > nearest(expression, who) + 0.2
-        assert nearest(person, who) > 0.8
+        assert nearest(person, who) > least  # chance: 0.25
 
 
 def nearest(x: Tensor, names: Tensor) -> float:
@@ -523,19 +523,21 @@ class TestSequences:
     def test_places_go_to_zero(self) -> None:
         """Whole ones, as the group norm wants."""
         found = []
-        for lambda1 in (0.0, 1.0):
+        for lambda1 in (0.0, 0.1):
             objective = made(recipe("sequences", lambda1=lambda1), toy())
-            learn(objective, epochs=25)
+            learn(objective, epochs=30, falling=True)
             found.append(objective.network.hidden[0].spatial.places.norm(dim=1))  # type: ignore[index, union-attr, operator]
-        assert found[1].max() < found[0].min() / 3
+        assert found[1].max() < 0.05 < found[0].min()
 
 
-def learn(objective: Objective, epochs: int) -> None:
-    """Train without a loop, run folder or validation."""
+def learn(objective: Objective, epochs: int, *, falling: bool = False) -> None:
+    """Train without a loop, run folder or validation; the learning rate may fall to zero."""
     count, random = len(objective.task.data), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
     objective.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        if falling:
+            optimizer.param_groups[0]["lr"] = 0.01 * (1 - epoch / epochs)
         order = torch.randperm(count, generator=random)[: count // 24 * 24]
         for chosen in objective.batches(order, 24):
             optimizer.zero_grad()

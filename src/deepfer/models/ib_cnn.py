@@ -23,6 +23,17 @@ class Votes(nn.Linear):
         self.register_buffer("weight", torch.full((outputs, inputs), 1 / inputs))
 
 
+class Threshold(nn.BatchNorm1d):
+    """(x − λ) / σ with the running mean λ and deviation σ: a batch norm that learns no scale."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__(units)
+        for name in ("weight", "bias"):
+            value = getattr(self, name).detach()
+            delattr(self, name)
+            self.register_buffer(name, value)
+
+
 class IBCNN(Network):
     """Three 5x5 convolutions, a dense layer, and each of its units as a weak classifier.
 
@@ -60,7 +71,7 @@ class IBCNN(Network):
             nn.AvgPool2d(2),
         )
         self.hidden = nn.Sequential(nn.Flatten(), nn.Linear(third * 6 * 6, units))
-        self.threshold = nn.BatchNorm1d(units, affine=False)
+        self.threshold = Threshold(units)
         self.classifier = Votes(units, num_classes) if boosted else nn.Linear(units, num_classes)
 
     def features(self, faces: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Source:
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from deepfer.errors import CheckpointError
 from deepfer.models.deepfer_fast import DeepFERFast
@@ -41,23 +42,27 @@ class SpatialRNN(nn.Module):
     def states(self, maps: Tensor) -> Tensor:
         """Return (4, N, hidden, S, S) states of (N, C, S, S) maps, at their places in the maps."""
         flipped = torch.stack([maps.flip(axes) if axes else maps for axes in _DIRECTIONS])
-        d, n, c, side, _ = flipped.shape
-        pixels = flipped.permute(0, 1, 3, 4, 2).reshape(d, -1, c)
-        fed = (torch.bmm(pixels, self.inward) + self.bias).reshape(d, n, side, side, -1)
-        nothing = torch.zeros_like(fed[:, :, 0, 0])
-        state: dict[tuple[int, int], Tensor] = {}
-        for diagonal in range(2 * side - 1):  # whose places do not need each other
-            rows = range(max(0, diagonal - side + 1), min(side, diagonal + 1))
-            cells = [(i, diagonal - i) for i in rows]
-            behind = [((i - 1, j), (i, j - 1), (i - 1, j - 1)) for i, j in cells]
-            before = torch.cat(
-                [torch.cat([state.get(p, nothing) for p in three], -1) for three in behind], dim=1
+        side, inward = self.side, self.inward[:, None, None]
+        fed = flipped.permute(0, 3, 4, 1, 2) @ inward + self.bias[:, None, None]  # (4, S, S, N, H)
+        # shear the rows, so that places on a diagonal, which do not need each other, are a column
+        last = side - 1
+        sheared = torch.stack(
+            [functional.pad(fed[:, i], (0, 0, 0, 0, i, last - i)) for i in range(side)], dim=1
+        )
+        column = older = torch.zeros_like(sheared[:, :, 0])  # (4, S, N, H)
+        columns = []
+        for diagonal in range(2 * side - 1):
+            before = torch.cat([_down(column), column, _down(older)], dim=-1)
+            new = torch.tanh(sheared[:, :, diagonal] + before @ self.onward[:, None])
+            top, bottom = max(0, diagonal - last), min(side, diagonal + 1)
+            older, column = (
+                column,
+                functional.pad(new[:, top:bottom], (0, 0, 0, 0, top, side - bottom)),
             )
-            own = torch.cat([fed[:, :, i, j] for i, j in cells], dim=1)
-            found = torch.split(torch.tanh(own + torch.bmm(before, self.onward)), n, dim=1)
-            state.update(zip(cells, found, strict=True))
-        grid = torch.stack([state[i, j] for i in range(side) for j in range(side)], dim=-1)
-        grid = grid.reshape(d, n, -1, side, side)
+            columns.append(column)
+        swept = torch.stack(columns, dim=2)
+        grid = torch.stack([swept[:, i, i : i + side] for i in range(side)], dim=1)
+        grid = grid.permute(0, 3, 4, 1, 2)  # (4, N, H, S, S)
         return torch.stack(
             [s.flip(axes) if axes else s for s, axes in zip(grid, _DIRECTIONS, strict=True)]
         )
@@ -204,6 +209,11 @@ class STRNN(DeepFERFast):
     def dense_layers(self) -> tuple[nn.Linear, ...]:
         """See `Network.dense_layers`."""
         return (self.classifier,)
+
+
+def _down(column: Tensor) -> Tensor:
+    """Move the rows of (4, S, N, H) down by one; nothing comes in."""
+    return functional.pad(column[:, :-1], (0, 0, 0, 0, 1, 0))
 
 
 def _uniform(*shape: int) -> Tensor:
