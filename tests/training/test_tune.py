@@ -107,10 +107,10 @@ def test_choices_are_tried_in_full_and_a_stopped_one_again(
 def test_a_trial_that_diverges_is_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = module.train
 
-    def diverging(recipe: Recipe, **options: Any) -> Any:
+    def diverging(recipe: Recipe, *sides: Any, **options: Any) -> Any:
         if recipe.loss.dense_penalty:
             raise DivergedError("epoch 1: the loss is nan")
-        return original(recipe, **options)
+        return original(recipe, *sides, **options)
 
     monkeypatch.setattr(module, "train", diverging)
     tune(search("loss.dense_penalty=[0, 1.0]"), trials=2, root=None, out=tmp_path)
