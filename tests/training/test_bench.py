@@ -23,6 +23,7 @@ from deepfer.methods.hog_svm import HogSvm
 from deepfer.methods.network import NetworkMethod
 from deepfer.methods.pixels_1nn import Pixels1nn
 from deepfer.prior import reweighted
+from small_copies import make_ckplus_peaks
 
 pytestmark = pytest.mark.usefixtures("drawn_once")
 
@@ -254,6 +255,17 @@ def test_right_answers_are_counted_per_character(tmp_path: Path) -> None:
     assert found.groups["aavatar"][1] == 3 * 270
     assert found.groups["aavatar"][0] / 810 == pytest.approx(found.mean or 0)
     assert found.independent == 30  # one character: its drawings tell
+
+
+def test_sequences_get_one_answer_where_their_frames_show_one_expression(tmp_path: Path) -> None:
+    make_ckplus_peaks(tmp_path, subjects=12)
+    for protocol, expected in (("six-subject-10fold", True), ("seven-subject-10fold", False)):
+        row = Row(title="m", protocol=protocol, method=Pixels1nn())
+        own = Table(name="t", title="t", dataset="ckplus_peaks", rows=[row])
+        run_cell(own, Cell(row, 0, 0), root=tmp_path, results=tmp_path)
+        found = json.loads((Cell(row, 0, 0).folder(tmp_path) / "metrics.json").read_text())
+        assert ("sequence accuracy" in found["figures"]) == expected
+        assert found["counts"]["sequences"] == 2  # of two subjects
 
 
 def test_folds_are_cells() -> None:

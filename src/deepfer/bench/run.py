@@ -97,10 +97,12 @@ def _tested(table: Table, cell: Cell, fitted: Fitted, split: Split) -> Evaluatio
     what = f"{table.dataset} {row.protocol} fold {cell.fold} seed {cell.seed} test"
     outcome = measured(row.title, fitted.labels, found, test, what, {})
     if test.sequences is not None:
-        outcome.figures["sequence accuracy"] = _sequence_accuracy(
-            found, outcome.true, test.sequences
-        )
-        outcome.counts["sequences"] = len(set(test.sequences))
+        outcome.counts["sequences"] = count = len(set(test.sequences))
+        # a neutral frame and a peak have no answer in common
+        if len(set(zip(test.sequences, outcome.true.tolist(), strict=True))) == count:
+            outcome.figures["sequence accuracy"] = _sequence_accuracy(
+                found, outcome.true, test.sequences
+            )
     return outcome
 
 
