@@ -54,8 +54,7 @@ class Registry:
             PackageError: Another package added it, and it cannot be used.
         """
         if name in self.builtin:
-            module, _, attribute = self.builtin[name].partition(":")
-            return getattr(import_module(module), attribute)
+            return _attribute(self.builtin[name])
         if name not in self._added:
             raise UnknownNameError(self.kind, name, self.names())
         entry = self._added[name]
@@ -114,6 +113,28 @@ class Registry:
     def _added(self) -> dict[str, EntryPoint]:
         theirs = {e.name: e for e in reversed(self._entries)}
         return {name: theirs[name] for name in sorted(theirs) if name not in self.builtin}
+
+
+def subclass_of(base: str) -> Callable[[str, Any], None]:
+    """Return a `Registry`'s check: a subclass of `base` (``module:Class``), called as it says.
+
+    Classes whose ``info`` tells a name must be in the table under that name.
+    """
+    module, _, attribute = base.partition(":")
+
+    def check(name: str, found: Any) -> None:
+        if not (isinstance(found, type) and issubclass(found, _attribute(base))):
+            raise TypeError(f"{found!r} is no subclass of {module}.{attribute}")
+        info = getattr(found, "info", None)
+        if info is not None and info.name != name:
+            raise ValueError(f"its info.name is {info.name!r}")
+
+    return check
+
+
+def _attribute(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def _package(entry: EntryPoint) -> str:

@@ -14,7 +14,7 @@ from deepfer.data.protocols import Protocol, find_protocol
 from deepfer.errors import RecipeError, UnknownNameError
 from deepfer.methods import create_method
 from deepfer.methods.base import Division, Method
-from deepfer.training.recipe import read_toml
+from deepfer.training.recipe import mistakes, read_toml
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _FOLDER = resources.files(__package__) / "tables"
@@ -143,7 +143,7 @@ def load_table(name: str) -> Table:
         found = json.dumps(read_toml(text), default=str)
         content = TypeAdapter(Content).validate_json(found)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems = mistakes(error)
         raise RecipeError(f"{name}: {len(problems)} problem(s)", *problems) from None
     except ValueError as error:
         raise RecipeError(f"{name}: not TOML: {error}") from None

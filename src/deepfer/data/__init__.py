@@ -10,15 +10,7 @@ from typing import Any
 
 from deepfer.data.base import Dataset
 from deepfer.errors import DataError
-from deepfer.registry import Registry
-
-
-def _check(name: str, reader: Any) -> None:
-    if not (isinstance(reader, type) and issubclass(reader, Dataset)):
-        raise TypeError(f"{reader!r} is no subclass of deepfer.data.base.Dataset")
-    if reader.info.name != name:
-        raise ValueError(f"its info.name is {reader.info.name!r}")
-
+from deepfer.registry import Registry, subclass_of
 
 DATASETS = Registry(
     "data set",
@@ -42,7 +34,7 @@ DATASETS = Registry(
         "folder": "deepfer.data.folder:Folder",
         "manifest": "deepfer.data.folder:Manifest",
     },
-    _check,
+    subclass_of("deepfer.data.base:Dataset"),
 )
 """All data sets, ours and those of other packages."""
 

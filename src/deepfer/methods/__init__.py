@@ -11,20 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from deepfer.errors import RecipeError
-from deepfer.registry import Registry
+from deepfer.registry import Registry, subclass_of
+from deepfer.training.recipe import mistakes
 
 if TYPE_CHECKING:
     from deepfer.methods.base import Method
-
-
-def _check(name: str, method: Any) -> None:
-    from deepfer.methods.base import Method
-
-    if not (isinstance(method, type) and issubclass(method, Method)):
-        raise TypeError(f"{method!r} is no subclass of deepfer.methods.base.Method")
-    if method.info.name != name:
-        raise ValueError(f"its info.name is {method.info.name!r}")
-
 
 METHODS = Registry(
     "method",
@@ -49,7 +40,7 @@ METHODS = Registry(
         "ib-cnn": "deepfer.methods.ib_cnn:IbCnn",
         "st-rnn": "deepfer.methods.st_rnn:StRnn",
     },
-    _check,
+    subclass_of("deepfer.methods.base:Method"),
 )
 """All methods, ours and those of other packages."""
 
@@ -87,6 +78,6 @@ def create_method(name: str, options: Mapping[str, Any], source: str = "options"
         # strict mode takes tuples only from JSON
         method: Method = TypeAdapter(kind).validate_json(json.dumps(options, default=str))
     except ValidationError as error:
-        problems = [f"options.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems = [f"options.{mistake}" for mistake in mistakes(error)]
         raise RecipeError(f"{source}: {name} has {len(problems)} problem(s)", *problems) from None
     return method

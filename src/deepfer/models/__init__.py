@@ -9,18 +9,10 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from deepfer.errors import MissingExtraError
-from deepfer.registry import Registry
+from deepfer.registry import Registry, subclass_of
 
 if TYPE_CHECKING:
     from deepfer.models.base import Network
-
-
-def _check(name: str, network: Any) -> None:
-    from deepfer.models.base import Network
-
-    if not (isinstance(network, type) and issubclass(network, Network)):
-        raise TypeError(f"{network!r} is no subclass of deepfer.models.base.Network")
-
 
 MODELS = Registry(
     "model",
@@ -33,7 +25,7 @@ MODELS = Registry(
         "ib_cnn": "deepfer.models.ib_cnn:IBCNN",
         "st_rnn": "deepfer.models.st_rnn:STRNN",
     },
-    _check,
+    subclass_of("deepfer.models.base:Network"),
 )
 """All networks, ours and those of other packages."""
 

@@ -192,7 +192,7 @@ def from_json(content: Any, source: str) -> Recipe:
     except (RecursionError, OverflowError) as error:
         problems.append(f"nested too deeply, or a number too large ({error})")
     except ValidationError as error:
-        problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems += mistakes(error)
     if recipe is None or problems:
         raise _problems(source, problems)
     return recipe
@@ -240,6 +240,11 @@ def read_toml(text: str) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return content
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """Return what pydantic says of each wrong value, after its dotted name."""
+    return [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
 
 
 def _problems(source: str, problems: list[str]) -> RecipeError:

@@ -5,20 +5,12 @@ find it. Another package adds one by an entry point of the group ``deepfer.objec
 """
 
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deepfer.registry import Registry
+from deepfer.registry import Registry, subclass_of
 
 if TYPE_CHECKING:
     from deepfer.training.objective import Objective, Task
-
-
-def _check(name: str, objective: Any) -> None:
-    from deepfer.training.objective import Objective
-
-    if not (isinstance(objective, type) and issubclass(objective, Objective)):
-        raise TypeError(f"{objective!r} is no subclass of deepfer.training.objective.Objective")
-
 
 OBJECTIVES = Registry(
     "objective",
@@ -31,7 +23,7 @@ OBJECTIVES = Registry(
         "boosted": "deepfer.training.objectives.boosted:Boosted",
         "sequences": "deepfer.training.objectives.sequences:Sequences",
     },
-    _check,
+    subclass_of("deepfer.training.objective:Objective"),
 )
 """All objectives, ours and those of other packages."""
 
